@@ -1,0 +1,1 @@
+"""Differential calculus for machine learning, as pure JAX functions."""

@@ -1,0 +1,5 @@
+"""Fair, batched comparisons of optimizers."""
+
+from jaxcalc.comparison.results import Comparison, Runs
+
+__all__ = ["Comparison", "Runs"]

@@ -1,0 +1,153 @@
+"""What a comparison found: plain arrays, one record for each problem and optimizer."""
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+
+from jaxcalc.minimization import Status
+
+Phase = Literal["tuning", "evaluation"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Runs:
+    """All runs of one optimizer on one problem in one phase; one lane a run.
+
+    Time runs along the first axis of a trace, lanes along the second; entry `k` is the
+    `k`-th point of a run, and what a run did not reach is NaN.
+
+    Attributes:
+        problem: The problem's name.
+        optimizer: The optimizer's name.
+        phase: "tuning" (every learning rate, on the tuning seeds) or "evaluation" (the
+            chosen rate, on the evaluation seeds).
+        rates: Learning rate of each lane, shape `(lanes,)`; NaN where there is none.
+        seeds: Seed of each lane, shape `(lanes,)`.
+        status: `Status` of each lane, shape `(lanes,)`.
+        steps: Steps taken by each lane, shape `(lanes,)`.
+        value: Trace of losses, shape `(max_steps + 1, lanes)`.
+        grad_norm: Trace of gradients' infinity norms, same shape.
+        step_norm: Trace of steps' infinity norms, same shape; NaN at the last point.
+        work: Cumulative evaluations by kind (the fields of `Work`), each an integer
+            array of the traces' shape, -1 where nothing was reached.
+        cost: What one evaluation of each kind costs, in gradients.
+        path: The points themselves for problems of one or two variables, shape
+            `(max_steps + 1, lanes, n)`; otherwise None.
+        params: The final points, shape `(lanes, n)`.
+        compile_seconds: Seconds spent tracing and compiling the program.
+        run_seconds: Seconds the compiled program ran, all lanes together.
+        seconds_per_step: Seconds of one unbatched step, compiled and warm; NaN where it
+            was not measured (tuning lanes run side by side).
+    """
+
+    problem: str
+    optimizer: str
+    phase: Phase
+    rates: np.ndarray
+    seeds: np.ndarray
+    status: np.ndarray
+    steps: np.ndarray
+    value: np.ndarray
+    grad_norm: np.ndarray
+    step_norm: np.ndarray
+    work: dict[str, np.ndarray]
+    cost: dict[str, float]
+    path: np.ndarray | None
+    params: np.ndarray
+    compile_seconds: float = float("nan")
+    run_seconds: float = float("nan")
+    seconds_per_step: float = float("nan")
+
+    @property
+    def final_value(self) -> np.ndarray:
+        """Loss at each lane's last point, shape `(lanes,)`."""
+        return self.value[self.steps, np.arange(len(self.steps))]
+
+    @property
+    def diverged(self) -> np.ndarray:
+        """Lanes that ended non-finite, unbounded, or above their start, as booleans."""
+        bad = np.isin(self.status, (Status.NONFINITE, Status.UNBOUNDED))
+        return bad | ~(self.final_value <= self.value[0])
+
+    @property
+    def gradient_equivalents(self) -> np.ndarray:
+        """Cumulative work in units of one gradient, in the shape of a trace."""
+        total = np.zeros(self.value.shape)
+        for kind, counts in self.work.items():
+            total += self.cost[kind] * counts
+        reached = np.arange(len(self.value))[:, None] <= self.steps
+        return np.where(reached, total, np.nan)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """Every run of a comparison, and under which rules they were made.
+
+    Attributes:
+        runs: One record for each problem, optimizer and phase that was run.
+        protocol: The settings: rates, seeds, tuning seeds, steps, tolerance, dtype.
+        environment: Versions and device.
+        titles: What people call each problem, by name.
+        minimum: Known lowest values by problem; the others use the best value found.
+        sources: Where each problem comes from, by name.
+    """
+
+    runs: tuple[Runs, ...]
+    protocol: dict[str, Any]
+    environment: dict[str, str]
+    titles: dict[str, str] = field(default_factory=dict)
+    minimum: dict[str, float] = field(default_factory=dict)
+    sources: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """Names of the problems, in the order they were given."""
+        return tuple(dict.fromkeys(run.problem for run in self.runs))
+
+    @property
+    def optimizers(self) -> tuple[str, ...]:
+        """Names of the optimizers, in the order they were given."""
+        return tuple(dict.fromkeys(run.optimizer for run in self.runs))
+
+    def select(
+        self,
+        problem: str | None = None,
+        optimizer: str | None = None,
+        phase: Phase | None = None,
+    ) -> tuple[Runs, ...]:
+        """The records that match every name given.
+
+        Args:
+            problem: A problem's name, or None for all.
+            optimizer: An optimizer's name, or None for all.
+            phase: "tuning", "evaluation", or None for both.
+
+        Returns:
+            The records in their order; empty if none matches.
+        """
+        wanted = {"problem": problem, "optimizer": optimizer, "phase": phase}
+        return tuple(
+            run
+            for run in self.runs
+            if all(v is None or getattr(run, k) == v for k, v in wanted.items())
+        )
+
+    def reference(self, problem: str) -> float:
+        """The value that "solved" is judged by: the same for every optimizer.
+
+        The known minimum where there is one, or else the lowest finite value that any
+        run of any optimizer has seen.
+
+        Args:
+            problem: The problem's name.
+
+        Returns:
+            The reference value; NaN if no run has a finite value.
+        """
+        known = self.minimum.get(problem)
+        if known is not None:
+            return known
+        values = [run.value for run in self.select(problem)]
+        finite = [v[np.isfinite(v)] for v in values]
+        return float(min((v.min() for v in finite if v.size), default=np.nan))

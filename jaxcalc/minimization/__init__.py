@@ -1,0 +1,5 @@
+"""The minimization loop, how it ends, and what it records."""
+
+from jaxcalc.minimization.solution import Solution, Status, Trace, Work
+
+__all__ = ["Solution", "Status", "Trace", "Work"]

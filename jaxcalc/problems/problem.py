@@ -1,0 +1,69 @@
+"""The record of a problem: a loss, where to start, and what is known of it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import numpy as np
+from jaxtyping import PyTree
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Problem:
+    """A loss to minimize, with its data and what is known of its minimum.
+
+    Attributes:
+        name: Short and unique; it names files and table rows.
+        loss: `loss(params, *args) -> scalar`.
+        init: `init(key) -> params`, a start drawn from a `jax.random` key.
+        args: The data, passed to the loss as arguments.
+        hessian: `hessian(params, *args) -> (n, n)`, in the order of
+            `jax.flatten_util.ravel_pytree`, where it is cheaper than `jax.hessian`.
+        minimum: The lowest value, where it is known.
+        minimizers: Points where it is reached, as arrays of shape `(n,)`.
+        box: `(lower, upper)`, arrays of shape `(n,)`: where starts lie and a picture
+            is worth drawing; for losses of a few variables.
+        title: The name that people read.
+        source: Where it comes from.
+    """
+
+    name: str
+    loss: Callable[..., jax.Array]
+    init: Callable[[jax.Array], PyTree]
+    args: tuple[Any, ...] = ()
+    hessian: Callable[..., jax.Array] | None = None
+    minimum: float | None = None
+    minimizers: tuple[np.ndarray, ...] = ()
+    box: tuple[np.ndarray, np.ndarray] | None = None
+    title: str = ""
+    source: str = ""
+
+    def __post_init__(self):
+        if not isinstance(self.name, str) or not self.name.strip():
+            raise ValueError(f"`name` must be a non-empty string, got {self.name!r}")
+        for field in ("loss", "init"):
+            if not callable(getattr(self, field)):
+                raise TypeError(f"`{field}` must be a function")
+        if not isinstance(self.args, tuple):
+            raise TypeError(
+                f"`args` must be a tuple, got {type(self.args).__name__}: "
+                "write args=(data,) for a single argument"
+            )
+
+    @property
+    def size(self) -> int:
+        """How many numbers a point has."""
+        shapes = jax.eval_shape(self.init, jax.random.key(0))
+        return sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(shapes))
+
+    def start(self, seed: int) -> PyTree:
+        """The start that belongs to a seed, the same for every optimizer.
+
+        Args:
+            seed: Any integer.
+
+        Returns:
+            Parameters drawn by `init`.
+        """
+        return self.init(jax.random.key(seed))
