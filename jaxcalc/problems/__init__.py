@@ -1,5 +1,74 @@
 """Problems with data, starts and known minima."""
 
-from jaxcalc.problems.problem import Problem
+from typing import Any
 
-__all__ = ["Problem"]
+from jaxcalc import _checks
+from jaxcalc.problems.analytic import (
+    beale,
+    himmelblau,
+    powell_singular,
+    quadratic,
+    rosenbrock,
+)
+from jaxcalc.problems.classification import breast_cancer, digits_softmax
+from jaxcalc.problems.network import digits_network
+from jaxcalc.problems.problem import Problem
+from jaxcalc.problems.regression import diabetes, five_points
+
+__all__ = [
+    "Problem",
+    "beale",
+    "breast_cancer",
+    "diabetes",
+    "digits_network",
+    "digits_softmax",
+    "five_points",
+    "get",
+    "himmelblau",
+    "names",
+    "powell_singular",
+    "quadratic",
+    "rosenbrock",
+]
+
+_FACTORIES = {
+    factory.__name__: factory
+    for factory in (
+        beale,
+        breast_cancer,
+        diabetes,
+        digits_network,
+        digits_softmax,
+        five_points,
+        himmelblau,
+        powell_singular,
+        quadratic,
+        rosenbrock,
+    )
+}
+
+
+def names() -> tuple[str, ...]:
+    """Names of all problems in the library.
+
+    Returns:
+        The names, sorted.
+    """
+    return tuple(sorted(_FACTORIES))
+
+
+def get(name: str, **options: Any) -> Problem:
+    """Build a problem by its name.
+
+    Args:
+        name: One of `names()`.
+        **options: What the problem's factory takes, for example `dimension=10`.
+
+    Returns:
+        The problem.
+
+    Raises:
+        ValueError: The name is unknown; the message lists the known ones.
+        TypeError: The problem has no such option.
+    """
+    return _FACTORIES[_checks.known("problem", name, names())](**options)
