@@ -105,7 +105,7 @@ def floating_params(name: str, params: Any) -> Any:
                 f"`{where}` must be floating, got {dtype}: parameters are changed by "
                 "small steps; convert them, for example with jnp.asarray(x, float)"
             )
-    return jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.result_type(leaf)), params)
+    return jax.tree.map(_strong, params)
 
 
 def scalar_loss(name: str, value: Any) -> None:
@@ -133,3 +133,9 @@ def scalar_loss(name: str, value: Any) -> None:
         )
     if not jnp.issubdtype(dtype, jnp.floating):
         raise TypeError(f"`{name}` must return a floating scalar, got {dtype}")
+
+
+def _strong(leaf: Any) -> jax.Array:
+    if isinstance(leaf, jax.Array) and not leaf.weak_type:
+        return leaf
+    return jnp.asarray(leaf, jnp.result_type(leaf))

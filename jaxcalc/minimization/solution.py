@@ -37,7 +37,7 @@ _SENTENCES = {
     Status.RUNNING: ("The run has not ended yet.", "Let it go on."),
     Status.CONVERGED: (
         "The gradient's largest entry is at most `tol`.",
-        "Nothing; the gradient alone does not tell a minimum from a saddle.",
+        "To tell a minimum from a saddle takes the Hessian as well.",
     ),
     Status.STALLED: (
         "No further decrease can be represented in this dtype, and the gradient is "
@@ -104,26 +104,63 @@ class Trace(NamedTuple):
     """One entry for each step, measured before the step is taken, and a last one.
 
     Entry `k` belongs to the `k`-th point; what was not reached is NaN. All norms are
-    infinity norms. `work` is cumulative and holds -1 where nothing was reached.
+    infinity norms.
+
+    Attributes:
+        value: The loss at each point.
+        grad_norm: The gradient's norm at each point.
+        step_norm: The norm of the step from each point; NaN at the last.
+        length: How many points were reached.
+        counts: Cumulative evaluations, for optimizers that count; None for those that
+            evaluate one gradient a step. Read `work`, which knows both.
+        observed: What `observe` returned at each point, None without it.
     """
 
-    value: Float[Array, " t"]
-    grad_norm: Float[Array, " t"]
-    step_norm: Float[Array, " t"]
-    work: Work
+    value: Float[Array, "*b t"]
+    grad_norm: Float[Array, "*b t"]
+    step_norm: Float[Array, "*b t"]
+    length: Int[Array, "*b"]
+    counts: Work | None = None
     observed: PyTree = None
+
+    @property
+    def work(self) -> Work:
+        """Cumulative evaluations at each point; -1 where none was reached."""
+        if self.counts is not None:
+            return self.counts
+        index = jnp.arange(self.value.shape[-1], dtype=jnp.int32)
+        reached = index < jnp.expand_dims(self.length, -1)
+        nothing = jnp.where(reached, 0, -1)
+        return Work(*(nothing,) * len(Work._fields))._replace(
+            gradients=jnp.where(reached, index + 1, -1)
+        )
 
 
 class Solution(NamedTuple):
-    """Where a minimization ended and how; every field an array, so it batches."""
+    """Where a minimization ended and how; every field an array, so it batches.
+
+    Attributes:
+        params: The last point.
+        value: The loss there.
+        grad_norm: The gradient's infinity norm there.
+        status: How the run ended, a `Status`.
+        steps: How many steps were taken.
+        trace: What was measured on the way.
+    """
 
     params: PyTree
-    value: Float[Array, ""]
-    grad_norm: Float[Array, ""]
-    status: Int[Array, ""]
-    steps: Int[Array, ""]
-    work: Work
+    value: Float[Array, "*b"]
+    grad_norm: Float[Array, "*b"]
+    status: Int[Array, "*b"]
+    steps: Int[Array, "*b"]
     trace: Trace
+
+    @property
+    def work(self) -> Work:
+        """All evaluations, by kind."""
+        last = jnp.expand_dims(self.steps, -1)
+        counts = self.trace.work
+        return Work(*(jnp.take_along_axis(n, last, -1)[..., 0] for n in counts))
 
     @property
     def converged(self) -> jax.Array:

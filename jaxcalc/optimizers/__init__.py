@@ -1,1 +1,6 @@
-"""."""
+"""Second-order optimizers in optax's protocol."""
+
+from jaxcalc.optimizers.backtracking import scale_by_backtracking
+from jaxcalc.optimizers.newton import newton, scale_by_newton
+
+__all__ = ["newton", "scale_by_backtracking", "scale_by_newton"]

@@ -1,0 +1,363 @@
+"""One step of any optax optimizer, measured; and the compiled loop around it.
+
+`make_step` advances one run (a `Lane`) and says what it measured (an `Entry`).
+`run_lane` puts that step into a `while_loop` that writes a trace. `minimize` runs one
+lane to its end; a comparison runs many, side by side or one after the other.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax import lax
+from jaxtyping import Array, Bool, Float, Int, PyTree
+
+from jaxcalc import _checks, _trees
+from jaxcalc.minimization._bookkeeping import (
+    carried_evaluation,
+    counted_work,
+    last_link,
+    searched_work,
+)
+from jaxcalc.minimization.solution import Status, Work
+
+# A run has stalled when this many steps in a row were too small to represent. One is
+# not enough: momentum, or a shrinking trust region, may move again.
+_PATIENCE = 10
+
+# XLA's CPU backend keeps a loop native (tens of nanoseconds a step) while its buffers
+# are small; beyond half a KiB it dispatches every operation by itself. The trace is
+# therefore written in blocks of this many bytes, which an outer loop copies out.
+_BLOCK_BYTES = 504
+# With one or two parameters the loop stays native with any block.
+_LONG_BLOCK_ROWS = 512
+
+
+class Functions(NamedTuple):
+    """The functions of a problem, each taking `(params, *args)`."""
+
+    loss: Callable[..., Any]
+    observe: Callable[..., Any] | None = None
+    hessian_fn: Callable[..., Any] | None = None
+    residual_fn: Callable[..., Any] | None = None
+
+
+class Lane(NamedTuple):
+    """One run on its way: what its next step needs, and how its last one ended."""
+
+    params: PyTree  # the next point
+    state: PyTree
+    steps: Int[Array, ""]  # index of the next point, or of the last one when ended
+    still: Int[Array, ""]  # steps in a row that were too small to represent
+    status: Int[Array, ""]
+    first_value: Float[Array, ""]
+    evaluated: Work  # by the loop, and by optax's line searches
+    point: PyTree  # the last point measured
+
+
+class Entry(NamedTuple):
+    """What was measured at one point."""
+
+    value: Float[Array, "*t"]
+    grad_norm: Float[Array, "*t"]
+    step_norm: Float[Array, "*t"]
+    work: Work | None  # None where every step costs one gradient
+    observed: PyTree
+
+
+Step = Callable[[Lane], tuple[Lane, Entry]]
+
+
+def start_lane(
+    functions: Functions,
+    params: PyTree,
+    optimizer: optax.GradientTransformation,
+    args: tuple[Any, ...],
+) -> Lane:
+    """A run before its first step.
+
+    Args:
+        functions: The functions of the problem.
+        params: Where it starts: a pytree of floating arrays.
+        optimizer: Any optax optimizer.
+        args: Data of the loss.
+
+    Returns:
+        The lane. Nothing has been evaluated yet.
+    """
+    value = jax.eval_shape(functions.loss, params, *args)
+    _checks.scalar_loss("loss", value)
+    zero = jnp.zeros((), jnp.int32)
+    return Lane(
+        params=params,
+        state=jax.tree.map(_strong, optimizer.init(params)),
+        steps=zero,
+        still=zero,
+        status=zero,
+        first_value=jnp.zeros((), value.dtype),
+        evaluated=Work.of(),
+        point=params,
+    )
+
+
+def make_step(
+    functions: Functions,
+    optimizer: optax.GradientTransformation,
+    args: tuple[Any, ...],
+    max_steps: int,
+    tol: Float[Array, ""],
+) -> Step:
+    """The function that measures a run's next point, judges it, and steps on.
+
+    Args:
+        functions: The functions of the problem.
+        optimizer: Any optax optimizer.
+        args: Data of the loss.
+        max_steps: Index of the last point.
+        tol: Bound on the gradient's infinity norm.
+
+    Returns:
+        `step(lane) -> (lane, entry)`, for a lane that is running.
+    """
+    update = optax.with_extra_args_support(optimizer).update
+    extra = _extra_arguments(functions, args)
+    value_and_grad = jax.value_and_grad(extra["value_fn"])
+
+    def step(lane: Lane) -> tuple[Lane, Entry]:
+        value, grad, evaluated = _evaluate(value_and_grad, lane)
+        grad_norm = _trees.max_abs(grad)
+        first_value = jnp.where(lane.steps == 0, value, lane.first_value)
+        status = _judge(lane, value, grad_norm, first_value, max_steps, tol)
+        running = status == Status.RUNNING
+
+        def take() -> tuple[PyTree, PyTree]:
+            updates, state = update(
+                grad, lane.state, lane.params, value=value, grad=grad, **extra
+            )
+            return optax.apply_updates(lane.params, updates), state
+
+        work = None
+        if _is_costly(lane.state):
+            work = _sum(evaluated, counted_work(lane.state))
+            # One more update at the last point would be a waste.
+            params, state = lax.cond(running, take, lambda: (lane.params, lane.state))
+            evaluated = _sum(evaluated, searched_work(state), times=running)
+        else:
+            # `point` remembers where the run ended. To choose between old and new
+            # parameters instead would put the judgement between one step and the next.
+            params, state = take()
+        step_norm, still = _movement(lane.params, params, lane.still)
+        entry = Entry(
+            value,
+            grad_norm,
+            jnp.where(running, step_norm, jnp.nan),
+            work,
+            functions.observe and functions.observe(lane.params, *args),
+        )
+        steps = lane.steps + running.astype(lane.steps.dtype)
+        lane = Lane(
+            params, state, steps, still, status, first_value, evaluated, lane.params
+        )
+        return lane, entry
+
+    return step
+
+
+def freeze(step: Step) -> Step:
+    """The same step for lanes side by side: one that has ended stays as it was.
+
+    Only the optimizer's state goes on changing; nobody reads it any more, and to hold
+    it still would cost as much as the step.
+
+    Args:
+        step: What `make_step` returned.
+
+    Returns:
+        A step whose entries are NaN, and -1 for counts, where the lane had ended.
+    """
+
+    def frozen(lane: Lane) -> tuple[Lane, Entry]:
+        running = lane.status == Status.RUNNING
+        new, entry = step(lane)
+        kept = _trees.where(running, new._replace(state=()), lane._replace(state=()))
+        entry = jax.tree.map(lambda e: jnp.where(running, e, _missing(e)), entry)
+        return kept._replace(state=new.state), entry
+
+    return frozen
+
+
+def run_lane(step: Step, lane: Lane, rows: int) -> tuple[Lane, Entry]:
+    """Run one lane until it ends, or `rows` more points are measured.
+
+    Args:
+        step: What `make_step` returned.
+        lane: Where the run stands.
+        rows: How many entries there is room for.
+
+    Returns:
+        The lane, and entries with a leading axis of `rows`; NaN (-1 for counts) where
+        nothing was measured.
+    """
+    shapes = jax.eval_shape(lambda x: _by_row(step(x)[1]), lane)
+    block = _block_rows(lane, shapes, rows)
+    empty = jax.tree.map(
+        lambda e: jnp.full((rows, *e.shape), _missing(e), e.dtype), shapes
+    )
+
+    def write(into: PyTree, what: PyTree, at: Int[Array, ""]) -> PyTree:
+        return jax.tree.map(
+            lambda a, b: lax.dynamic_update_slice_in_dim(a, b, at, 0), into, what
+        )
+
+    def measure(carry: Any) -> Any:
+        lane, held, row = carry
+        lane, entry = step(lane)
+        packed = jax.tree.map(lambda e: e[None], _by_row(entry))
+        return lane, write(held, packed, row), row + 1
+
+    def measure_block(carry: Any) -> Any:
+        lane, entries, row = carry
+        # The last block begins early enough to be whole, with what is there already.
+        at = jnp.minimum(row, rows - block)
+        held = jax.tree.map(
+            lambda e: lax.dynamic_slice_in_dim(e, at, block, 0), entries
+        )
+        lane, held, stop = lax.while_loop(
+            lambda c: _runs(c[0]) & (c[2] < block),
+            measure,
+            (lane, _by_row(held), row - at),
+        )
+        return lane, write(entries, _by_column(held), at), at + stop
+
+    lane, entries, _ = lax.while_loop(
+        lambda c: _runs(c[0]) & (c[2] < rows),
+        measure_block,
+        (lane, _by_column(empty), jnp.zeros((), jnp.int32)),
+    )
+    return lane, entries
+
+
+def _evaluate(value_and_grad: Callable[..., Any], lane: Lane) -> tuple[Any, Any, Work]:
+    """Value and gradient at the next point, from the optimizer's state if they are."""
+    carried = carried_evaluation(lane.state)
+    if carried is None:
+        value, grad = value_and_grad(lane.params)
+        return value, grad, _sum(lane.evaluated, Work.of(gradients=1))
+    known = jnp.isfinite(carried[0]) & (lane.steps > 0)
+
+    def reuse() -> tuple[Any, Any]:
+        value = carried[0].astype(lane.first_value.dtype)
+        return value, jax.tree.map(
+            lambda g, p: g.astype(p.dtype), carried[1], lane.params
+        )
+
+    value, grad = lax.cond(known, reuse, lambda: value_and_grad(lane.params))
+    return value, grad, _sum(lane.evaluated, Work.of(gradients=1), times=~known)
+
+
+def _judge(
+    lane: Lane,
+    value: Float[Array, ""],
+    grad_norm: Float[Array, ""],
+    first_value: Float[Array, ""],
+    max_steps: int,
+    tol: Float[Array, ""],
+) -> Int[Array, ""]:
+    """How the run stands at the point just measured."""
+    eps = jnp.finfo(value.dtype).eps
+    # Far below the loss's own scale: no sum of losses gets there by rounding.
+    bottomless = value < -(1 + jnp.abs(first_value)) / eps**2
+    stalled = lane.still >= _PATIENCE
+    flag = getattr(last_link(lane.state), "stalled", None)
+    if flag is not None:
+        stalled |= flag
+    status = jnp.where(lane.steps >= max_steps, Status.MAX_STEPS, Status.RUNNING)
+    status = jnp.where(stalled, Status.STALLED, status)
+    status = jnp.where(grad_norm <= tol, Status.CONVERGED, status)
+    finite = jnp.isfinite(value) & jnp.isfinite(grad_norm)
+    status = jnp.where(finite, status, Status.NONFINITE)
+    return jnp.where(bottomless, Status.UNBOUNDED, status).astype(jnp.int32)
+
+
+def _movement(
+    old: PyTree, new: PyTree, still: Int[Array, ""]
+) -> tuple[Float[Array, ""], Int[Array, ""]]:
+    """The step's infinity norm, and how many steps in a row were within rounding."""
+    moved = jax.tree.map(lambda a, b: jnp.abs(b - a), old, new)
+    tiny = [
+        jnp.all(d <= jnp.finfo(x.dtype).eps * jnp.abs(x))
+        for d, x in zip(jax.tree.leaves(moved), jax.tree.leaves(old), strict=True)
+    ]
+    all_tiny = tiny[0]
+    for one in tiny[1:]:
+        all_tiny &= one
+    return _trees.max_abs(moved), jnp.where(all_tiny, still + 1, 0)
+
+
+def _extra_arguments(functions: Functions, args: tuple[Any, ...]) -> dict[str, Any]:
+    """What an optimizer is passed by keyword, with the data bound."""
+    given = {
+        name: (lambda params, fn=fn: fn(params, *args))
+        for name in ("hessian_fn", "residual_fn")
+        if (fn := getattr(functions, name)) is not None
+    }
+
+    # optax's line searches hand every keyword they do not know to `value_fn`, and
+    # raise if it does not take it; so it takes, and ignores, the other functions.
+    def value_fn(
+        params: PyTree, hessian_fn: Any = None, residual_fn: Any = None
+    ) -> Any:
+        del hessian_fn, residual_fn
+        return functions.loss(params, *args)
+
+    return {"value_fn": value_fn, **given}
+
+
+def _is_costly(state: PyTree) -> bool:
+    counted = counted_work(state) is not None or searched_work(state) is not None
+    return counted or carried_evaluation(state) is not None
+
+
+def _sum(total: Work, more: Work | None, times: Bool[Array, ""] | int = 1) -> Work:
+    if more is None:
+        return total
+    return total.plus(Work(*(n * jnp.asarray(times, jnp.int32) for n in more)))
+
+
+def _block_rows(lane: Lane, shapes: Entry, rows: int) -> int:
+    size = sum(leaf.size for leaf in jax.tree.leaves(lane.params))
+    if size <= 2 and not _is_costly(lane.state):
+        return min(_LONG_BLOCK_ROWS, rows)
+    widest = max(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(shapes))
+    return max(1, min(_BLOCK_BYTES // widest, rows))
+
+
+def _runs(lane: Lane) -> Bool[Array, ""]:
+    return lane.status == Status.RUNNING
+
+
+def _missing(leaf: Any) -> Any:
+    return jnp.nan if jnp.issubdtype(leaf.dtype, jnp.inexact) else -1
+
+
+def _by_row(columns: Entry) -> tuple[Array, Array | None, PyTree]:
+    """Pack the numbers, and the counts, of each row: one write a step, not nine."""
+    numbers = columns[:3]
+    dtype = jnp.result_type(*numbers)
+    packed = jnp.stack([n.astype(dtype) for n in numbers], -1)
+    counts = None if columns.work is None else jnp.stack(columns.work, -1)
+    return packed, counts, columns.observed
+
+
+def _by_column(rows: tuple[Array, Array | None, PyTree]) -> Entry:
+    numbers, counts, observed = rows
+    work = None if counts is None else Work(*jnp.moveaxis(counts, -1, 0))
+    return Entry(*jnp.moveaxis(numbers, -1, 0), work, observed)
+
+
+def _strong(leaf: Any) -> Array:
+    """The same array, strongly typed: a weak type would change with the first step."""
+    leaf = jnp.asarray(leaf)
+    return lax.convert_element_type(leaf, leaf.dtype)
