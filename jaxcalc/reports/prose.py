@@ -1,0 +1,190 @@
+"""Sentences about a comparison, written from its data."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from jaxcalc.comparison import Comparison, Runs
+from jaxcalc.minimization import Status
+from jaxcalc.reports import tables
+from jaxcalc.reports.tables import Row, count, duration, number
+
+
+def listed(words: Sequence[str]) -> str:
+    """Words as a sentence lists them: a, b and c.
+
+    Args:
+        words: Any number of words.
+
+    Returns:
+        Text; empty without words.
+    """
+    if len(words) < 2:
+        return "".join(words)
+    return f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+def plural(number_of: int, word: str) -> str:
+    """A count with its word.
+
+    Args:
+        number_of: How many.
+        word: What, in the singular.
+
+    Returns:
+        Text such as "1 seed" or "8 seeds".
+    """
+    return f"{number_of:,} {word}" + ("" if number_of == 1 else "s")
+
+
+def verdict(rows: Sequence[Row], accuracy: float = 1e-6) -> list[str]:
+    """What happened on one problem: who was first, who was not, who failed.
+
+    Args:
+        rows: The rows of one problem.
+        accuracy: The target that the rows were made with.
+
+    Returns:
+        Sentences; one that says so where there is nothing to tell.
+    """
+    if not rows:
+        return ["There are no evaluation runs."]
+    aim = f"a gap of {number(accuracy)} of the start"
+    there = [row for row in rows if math.isfinite(row.work)]
+    said = []
+    if there:
+        said += _winners(sorted(there, key=lambda row: row.work), aim)
+    else:
+        said.append(f"No optimizer reached {aim} in half of its runs.")
+        best = min(rows, key=lambda row: row.gap)
+        if math.isfinite(best.gap):
+            said.append(f"{best.optimizer} came nearest, to {number(best.gap)}.")
+    lost = [row for row in rows if row.diverged]
+    for row in lost:
+        how = "in every run" if row.diverged == row.runs else ""
+        how = how or f"in {row.diverged} of {plural(row.runs, 'run')}"
+        said.append(f"{row.optimizer} diverged {how}.")
+    slow = [r.optimizer for r in rows if not math.isfinite(r.work) and not r.diverged]
+    if slow and there:
+        said.append(f"{listed(slow)} did not get there in half of the runs.")
+    return said
+
+
+def _winners(ranked: Sequence[Row], aim: str) -> list[str]:
+    """Who reached the target with the least work, who came next, who was quickest."""
+    first = ranked[0]
+    spent = f"{count(first.steps)} steps and {count(first.work)} gradients' work"
+    time = f", {duration(first.seconds)}" if math.isfinite(first.seconds) else ""
+    said = [f"{first.optimizer} reached {aim} with the least work: {spent}{time}."]
+    if len(ranked) > 1:
+        second = ranked[1]
+        more = f"{count(second.work)} gradients' work"
+        if first.work > 0 and second.work > first.work:
+            more += f", {number(second.work / first.work)} times as much"
+        said.append(f"Next came {second.optimizer} with {more}.")
+    timed = [row for row in ranked if math.isfinite(row.seconds)]
+    quick = min(timed, key=lambda row: row.seconds, default=first)
+    if quick is not first:
+        said.append(
+            f"By the clock {quick.optimizer} was first, with {duration(quick.seconds)}."
+        )
+    return said
+
+
+def protocol(comparison: Comparison) -> list[str]:
+    """How the comparison was made, in words; taken from the runs themselves.
+
+    Args:
+        comparison: What was run.
+
+    Returns:
+        Sentences.
+    """
+    evaluation = comparison.select(phase="evaluation")
+    tuning = comparison.select(phase="tuning")
+    problems, optimizers = len(comparison.problems), len(comparison.optimizers)
+    said = [
+        f"{plural(optimizers, 'optimizer')} on {plural(problems, 'problem')}; every "
+        "optimizer starts from the same points."
+    ]
+    if tuning:
+        rates = _distinct(tuning, "rates")
+        said.append(
+            f"Each learning rate was chosen on the problem at hand from "
+            f"{plural(len(rates), 'rate')} between {number(rates[0])} and "
+            f"{number(rates[-1])}, each tried on "
+            f"{plural(len(_distinct(tuning, 'seeds')), 'tuning seed')}."
+        )
+    if evaluation:
+        seeds = plural(len(_distinct(evaluation, "seeds")), "evaluation seed")
+        tail = (
+            ", none of which was used for tuning" if _apart(tuning, evaluation) else ""
+        )
+        said.append(f"What is shown are runs from {seeds}{tail}.")
+    untuned = [
+        name
+        for name in comparison.optimizers
+        if not np.isfinite(
+            np.concatenate([r.rates for r in comparison.select(optimizer=name)])
+        ).any()
+    ]
+    if untuned:
+        verb = "has" if len(untuned) == 1 else "have"
+        said.append(f"{listed(untuned)} {verb} no learning rate and took part untuned.")
+    dtypes = sorted({str(run.value.dtype) for run in comparison.runs})
+    if comparison.runs:
+        steps = comparison.protocol.get("max_steps")
+        longest = max(len(run.value) - 1 for run in comparison.runs)
+        most = f"{steps:,}" if isinstance(steps, int) else f"{longest:,}"
+        said.append(f"A run has at most {most} steps, in {listed(dtypes)}.")
+    said.append(
+        "Gaps are measured from the known minimum, or else from the lowest value that "
+        "any run of any optimizer has seen: one reference for all."
+    )
+    return said
+
+
+def _distinct(runs: Sequence[Runs], field: str) -> np.ndarray:
+    """The different finite entries of a field over all lanes."""
+    values = np.unique(np.concatenate([getattr(run, field) for run in runs]))
+    return values[np.isfinite(values)] if values.dtype.kind == "f" else values
+
+
+def _apart(tuning: Sequence[Runs], evaluation: Sequence[Runs]) -> bool:
+    """Whether no seed serves both to tune and to evaluate."""
+    if not tuning:
+        return False
+    shared = np.intersect1d(_distinct(tuning, "seeds"), _distinct(evaluation, "seeds"))
+    return not shared.size
+
+
+def failures(rows: Sequence[Row], titles: dict[str, str]) -> list[dict[str, Any]]:
+    """Runs that did not converge, by how they ended, with why and what to try.
+
+    Args:
+        rows: Rows of any problems.
+        titles: What people call the problems.
+
+    Returns:
+        For each status: its words, a sentence, a remedy, and who ended so how often.
+    """
+    found = []
+    for status in Status:
+        who = [
+            f"{row.optimizer} on {titles.get(row.problem) or row.problem}: "
+            f"{row.ended[status]} of {row.runs}"
+            for row in rows
+            if status in row.ended
+        ]
+        if who and status != Status.CONVERGED:
+            found.append(
+                {
+                    "words": tables.WORDS[status],
+                    "describe": status.describe,
+                    "remedy": status.remedy,
+                    "runs": who,
+                }
+            )
+    return found

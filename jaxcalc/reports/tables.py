@@ -1,0 +1,293 @@
+"""Summary tables of a comparison, for people: rows, Markdown, LaTeX."""
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from jaxcalc import _checks
+from jaxcalc.comparison import Comparison, Runs
+from jaxcalc.minimization import Status
+from jaxcalc.reports import series
+
+WORDS = {
+    Status.RUNNING: "still running",
+    Status.CONVERGED: "converged",
+    Status.STALLED: "stalled at rounding",
+    Status.MAX_STEPS: "ran out of steps",
+    Status.NONFINITE: "became non-finite",
+    Status.UNBOUNDED: "fell without bound",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One optimizer on one problem, over its evaluation seeds.
+
+    A run reaches the target when its gap is at most `accuracy` times the gap it started
+    with. `steps`, `work` and `seconds` are medians until then, in which a run that
+    never got there counts as infinite; so they are infinite where half of them did not.
+
+    Attributes:
+        problem: The problem's name.
+        optimizer: The optimizer's name.
+        rate: The chosen learning rate; NaN where there is none.
+        runs: How many runs there are.
+        reached: How many of them reached the target.
+        steps: Steps to the target.
+        work: Gradient-equivalents to the target.
+        seconds: Seconds of one unbatched run to the target; NaN if not measured.
+        gap: Median gap at the end; infinite where half of the runs diverged.
+        grad_norm: Median of the gradient's largest entry at the end.
+        ended: How many runs ended with which status.
+        diverged: How many runs diverged, by any of the ways to do so.
+    """
+
+    problem: str
+    optimizer: str
+    rate: float
+    runs: int
+    reached: int
+    steps: float
+    work: float
+    seconds: float
+    gap: float
+    grad_norm: float
+    ended: dict[Status, int]
+    diverged: int
+
+    @property
+    def tuned(self) -> bool:
+        """Whether there is a learning rate that was chosen."""
+        return math.isfinite(self.rate)
+
+    @property
+    def words(self) -> str:
+        """How the runs ended, in words."""
+        if len(self.ended) == 1:
+            ((status, count),) = self.ended.items()
+            return ("all " if count > 1 else "") + WORDS[status]
+        return ", ".join(f"{n} {WORDS[status]}" for status, n in self.ended.items())
+
+
+def summary(
+    comparison: Comparison, problem: str | None = None, *, accuracy: float = 1e-6
+) -> list[Row]:
+    """One row for each problem and optimizer, in the order of the comparison.
+
+    Args:
+        comparison: What was run.
+        problem: A problem's name, or None for all.
+        accuracy: The target: this fraction of a run's starting gap to
+            `Comparison.reference`, but never less than the rounding of the loss.
+
+    Returns:
+        The rows; an optimizer without evaluation runs has none.
+
+    Raises:
+        ValueError: The problem is unknown, or `accuracy` is not positive.
+    """
+    _checks.positive_float("accuracy", accuracy)
+    if problem is not None:
+        _checks.known("problem", problem, comparison.problems)
+    runs = comparison.select(problem, phase="evaluation")
+    order = {name: k for k, name in enumerate(comparison.problems)}
+    runs = sorted(runs, key=lambda run: order[run.problem])
+    return [_row(comparison, run, accuracy) for run in runs]
+
+
+def _row(comparison: Comparison, run: Runs, accuracy: float) -> Row:
+    """Medians of one optimizer's evaluation runs on one problem."""
+    reference = comparison.reference(run.problem)
+    smallest = series.rounding(comparison, run.problem)
+
+    def spent(x: series.XAxis) -> np.ndarray:
+        return series.first_reach(run, x, reference, accuracy, smallest)
+
+    def median(values: np.ndarray) -> float:
+        if np.isnan(values).any():
+            return math.nan
+        return float(series.quantile(values, 0.5))
+
+    last = run.grad_norm[run.steps, np.arange(len(run.steps))]
+    last = np.where(np.isfinite(last), last, np.inf)
+    counts = Counter(Status(int(s)) for s in run.status)
+    return Row(
+        problem=run.problem,
+        optimizer=run.optimizer,
+        rate=series.chosen_rate((run,)),
+        runs=len(run.steps),
+        reached=int(np.isfinite(spent("steps")).sum()),
+        steps=median(spent("steps")),
+        work=median(spent("work")),
+        seconds=median(spent("seconds")),
+        gap=float(series.quantile(series.final_gap(run, reference), 0.5)),
+        grad_norm=float(series.quantile(last, 0.5)),
+        ended={status: counts[status] for status in Status if counts[status]},
+        diverged=int(run.diverged.sum()),
+    )
+
+
+def number(value: float, digits: int = 2) -> str:
+    """A number as people write it: 0.03, 1,200, 3.2×10⁻⁹.
+
+    Args:
+        value: Any number.
+        digits: Significant digits, at least.
+
+    Returns:
+        Text; a dash for what is infinite or missing.
+    """
+    if not math.isfinite(value):
+        return "—"
+    if value == 0:
+        return "0"
+    rounded = float(f"{value:.{digits - 1}e}")
+    if 1e-3 <= abs(rounded) < 1e5:
+        if abs(value) >= 10 ** (digits - 1):
+            return f"{value:,.0f}"
+        return f"{rounded:.{digits}g}"
+    mantissa, exponent = f"{rounded:.{digits - 1}e}".split("e")
+    power = str(int(exponent)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+    mantissa = mantissa.rstrip("0").rstrip(".")
+    return f"10{power}" if mantissa == "1" else f"{mantissa}×10{power}"
+
+
+def count(value: float) -> str:
+    """A count, or the half between two counts that a median may be.
+
+    Args:
+        value: Any number.
+
+    Returns:
+        Text; a dash for what is infinite or missing.
+    """
+    if not math.isfinite(value):
+        return "—"
+    return f"{value:,.0f}" if value >= 100 or value == int(value) else f"{value:.1f}"
+
+
+def duration(seconds: float) -> str:
+    """A time in the unit that suits it.
+
+    Args:
+        seconds: Any number.
+
+    Returns:
+        Text such as "3.4 ms"; a dash for what is infinite or missing.
+    """
+    if not math.isfinite(seconds):
+        return "—"
+    for unit, size in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
+        if seconds >= size or unit == "µs":
+            break
+    return f"{number(seconds / size)} {unit}" if seconds else "0 s"
+
+
+HEADINGS = (
+    "optimizer",
+    "learning rate",
+    "reached",
+    "steps",
+    "gradients",
+    "time",
+    "final gap",
+    "gradient norm",
+    "how the runs ended",
+)
+
+
+def cells(row: Row) -> tuple[str, ...]:
+    """A row as text, one entry under each of `HEADINGS`.
+
+    Args:
+        row: A row of `summary`.
+
+    Returns:
+        The texts.
+    """
+    return (
+        row.optimizer,
+        number(row.rate) if row.tuned else "none, untuned",
+        f"{row.reached} of {row.runs}",
+        count(row.steps),
+        count(row.work),
+        duration(row.seconds),
+        "diverged" if math.isinf(row.gap) else number(row.gap),
+        number(row.grad_norm),
+        row.words,
+    )
+
+
+def markdown(rows: Sequence[Row]) -> str:
+    """The rows as a Markdown table.
+
+    Args:
+        rows: What `summary` returned.
+
+    Returns:
+        Text that ends in a newline.
+    """
+    head = ("problem", *HEADINGS)
+    body = [[_in_markdown(c) for c in (row.problem, *cells(row))] for row in rows]
+    sides = [":--", ":--", *["--:"] * (len(HEADINGS) - 2), ":--"]
+    lines = [head, sides, *body]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def latex(rows: Sequence[Row]) -> str:
+    r"""The rows as a LaTeX table, for `\usepackage{booktabs}`.
+
+    Args:
+        rows: What `summary` returned.
+
+    Returns:
+        A `tabular` environment that ends in a newline.
+    """
+    columns = "ll" + "r" * (len(HEADINGS) - 2) + "l"
+    lines = [rf"\begin{{tabular}}{{{columns}}}", r"\toprule"]
+    lines += [" & ".join(("problem", *HEADINGS)) + r" \\", r"\midrule"]
+    before = rows[0].problem if rows else ""
+    for row in rows:
+        if row.problem != before:
+            lines.append(r"\midrule")
+        before = row.problem
+        shown = " & ".join(_in_latex(c) for c in (row.problem, *cells(row)))
+        lines.append(shown + r" \\")
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])
+
+
+def _in_markdown(text: str) -> str:
+    """Text that Markdown shows as it is."""
+    line = " ".join(text.split())
+    line = line.replace("&", "&amp;").replace("<", "&lt;")
+    return "".join("\\" + c if c in "\\`*_[]|~#" else c for c in line)
+
+
+_LATEX = {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "—": "---",
+    "×": r"$\times$",
+    "µ": r"$\mu$",
+} | {c: "\\" + c for c in "&%$#_{}"}
+_POWERS = dict(zip("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789", strict=True))
+
+
+def _in_latex(text: str) -> str:
+    """Text that LaTeX shows as it is."""
+    out, power = [], ""
+    for c in " ".join(text.split()) + "\n":
+        if c in _POWERS:
+            power += _POWERS[c]
+            continue
+        if power:
+            out.append(f"$^{{{power}}}$")
+            power = ""
+        out.append(_LATEX.get(c, c))
+    return "".join(out).rstrip("\n")
