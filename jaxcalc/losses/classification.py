@@ -1,9 +1,11 @@
 """Losses of scores that decide between classes, right in every derivative at any score.
 
-JAX's own second derivatives of `softplus`, `logaddexp` and `logsumexp` subtract nearly
-equal numbers once an example is decided (probability near 1): at a logit of 30 they are
-wrong by 1% in float64 and zero in float32. Newton's method divides by them. The
-derivatives here are products of probabilities instead, which lose no digits.
+Newton's method divides by second derivatives. Those that automatic differentiation
+makes of JAX's `softplus`, `logaddexp` and `logsumexp` subtract nearly equal numbers
+once an example is decided (a probability near 1): at a margin of -30 that of `softplus`
+is wrong by 1% in float64 and zero in float32. The forms below are written so that the
+derivative of the term that is nearly 1 is a constant. Then nothing is subtracted from
+it, and plain automatic differentiation keeps its relative accuracy in every order.
 """
 
 import jax
@@ -14,30 +16,12 @@ from jaxtyping import Array, Float, Int
 from jaxcalc.losses import _shapes
 
 
-@jax.custom_jvp
-def _sigmoid(x: jax.Array) -> jax.Array:
-    e = jnp.exp(-jnp.abs(x))
-    return jnp.where(x >= 0, 1, e) / (1 + e)
-
-
-@_sigmoid.defjvp
-def _sigmoid_jvp(primals, tangents):
-    (x,), (t,) = primals, tangents
-    # Not s * (1 - s): the difference has no digits left where s rounds to 1.
-    return _sigmoid(x), t * (_sigmoid(x) * _sigmoid(-x))
-
-
-@jax.custom_jvp
 def _softplus(x: jax.Array) -> jax.Array:
-    # The same exponential as in `_sigmoid`, so that XLA computes it once for the value
-    # and its derivatives together.
-    return jnp.maximum(x, 0) + jnp.log1p(jnp.exp(-jnp.abs(x)))
-
-
-@_softplus.defjvp
-def _softplus_jvp(primals, tangents):
-    (x,), (t,) = primals, tangents
-    return _softplus(x), t * _sigmoid(x)
+    # Both branches are analytic at 0, where `maximum` and `abs` would hide that the
+    # second derivative is 1/4.
+    positive = x >= 0
+    decay = jnp.exp(jnp.where(positive, -x, x))
+    return jnp.where(positive, x, 0) + jnp.log1p(decay)
 
 
 def logistic_loss(
@@ -69,46 +53,25 @@ def logistic_loss(
     return jnp.mean(_softplus(-labels * logits))
 
 
-@jax.custom_jvp
-def _softmax(z: jax.Array) -> jax.Array:
-    e = jnp.exp(_shifted(z))
-    return e / jnp.sum(e, axis=-1, keepdims=True)
-
-
-def _shifted(z: jax.Array) -> jax.Array:
-    # Logits minus their largest; equal infinities differ by zero.
-    largest = jax.lax.stop_gradient(jnp.max(z, axis=-1, keepdims=True))
+def _shifted(z: jax.Array, largest: jax.Array) -> jax.Array:
+    # Equal infinities differ by zero, not by NaN.
     return jnp.where(z == largest, 0, z - largest)
 
 
-@_softmax.defjvp
-def _softmax_jvp(primals, tangents):
-    (z,), (t,) = primals, tangents
-    p = _softmax(z)
-    # p_c (t_c - sum_j p_j t_j), as p_c sum_{j != c} p_j (t_c - t_j): with p_c near 1
-    # the first form loses what the second one sums.
-    others = 1 - jnp.eye(z.shape[-1], dtype=p.dtype)
-    with jax.default_matmul_precision("highest"):
-        return p, p * (t * (p @ others) - (p * t) @ others)
+def _pick(z: jax.Array, index: jax.Array) -> jax.Array:
+    # One entry of each row. A negative index must not count from the end.
+    index = jnp.where(index < 0, z.shape[1], index)
+    return jnp.take_along_axis(z, index[:, None], axis=1, mode="fill")
 
 
-@jax.custom_jvp
-def _cross_entropy(z: jax.Array, is_label: jax.Array) -> jax.Array:
-    shifted = _shifted(z)
-    label = jnp.max(jnp.where(is_label, shifted, -jnp.inf), axis=-1)
-    rest = jnp.sum(jnp.where(is_label, 0, jnp.exp(shifted)), axis=-1)
-    # log(rest + e^label) - label, in the form that keeps its digits where the label
-    # has nearly all the probability (label = 0, rest tiny).
-    return jnp.log1p(rest + jnp.expm1(label)) - label
-
-
-@_cross_entropy.defjvp
-def _cross_entropy_jvp(primals, tangents):
-    (z, is_label), (t, _) = primals, tangents
-    # The label's entry of the gradient is p - 1, written as minus the other ones.
-    rest = jnp.where(is_label, 0, _softmax(z))
-    gradient = jnp.where(is_label, -jnp.sum(rest, axis=-1, keepdims=True), rest)
-    return _cross_entropy(z, is_label), jnp.sum(gradient * t, axis=-1)
+def _cross_entropy(z: jax.Array, labels: jax.Array) -> jax.Array:
+    # Logits relative to the largest one, whose own entry is a constant 0. It is found
+    # by its index, so that among equal logits it is one of them and not their mean.
+    top = jnp.argmax(z, axis=1)
+    is_top = top[:, None] == jnp.arange(z.shape[1])
+    relative = jnp.where(is_top, 0, z - _pick(z, top))
+    rest = jnp.sum(jnp.where(is_top, 0, jnp.exp(relative)), axis=1)
+    return jnp.log1p(rest) - _pick(relative, labels)[:, 0]
 
 
 def softmax_cross_entropy(
@@ -121,19 +84,20 @@ def softmax_cross_entropy(
 
     Convex in `logits` and smooth everywhere, but flat along the direction that adds
     the same number to all logits of an example. Value and derivatives keep their
-    relative accuracy at any logit; equal infinite logits share the probability.
+    relative accuracy at any logit. An infinite one decides the example; several
+    infinite ones of the same sign at the top give NaN.
 
     Args:
         logits: Scores $z$, shape `(n, k)`; any real number.
         labels: Classes $y$, shape `(n,)`; integers from 0 to `k - 1`. The loss of any
-            other integer is infinite.
+            other integer is NaN.
 
     Returns:
         Nats per example, shape `()`, in the dtype of `logits`.
 
     Raises:
-        ValueError: `labels` has not one entry for each row of `logits`, or there are
-            none.
+        ValueError: `labels` has not one entry for each row of `logits`, there are no
+            rows, or fewer than two classes.
 
     References:
         Hastie, Tibshirani and Friedman (2009), The Elements of Statistical
@@ -145,8 +109,11 @@ def softmax_cross_entropy(
             "must be (n,) and (n, k), one label for each row"
         )
     _shapes.examples("logits", logits)
-    is_label = labels[:, None] == jnp.arange(logits.shape[1])
-    return jnp.mean(_cross_entropy(logits, is_label))
+    if logits.shape[1] < 2:
+        raise ValueError(
+            f"`logits` has shape {logits.shape}: one column for each class, at least 2"
+        )
+    return jnp.mean(_cross_entropy(logits, labels))
 
 
 def hinge_loss(

@@ -2,11 +2,14 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, PyTree
 
 from jaxcalc.losses import _shapes
-from jaxcalc.losses.classification import _sigmoid, _softmax
 from jaxcalc.losses.models import linear
+
+# How many products of two features may be held at once: 64 MB in float64.
+_MOST_PRODUCTS = 2**23
 
 
 def linear_hessian(
@@ -31,7 +34,7 @@ def linear_hessian(
     """
     w, _ = _shapes.layer("params", params)
     _shapes.matrix("X", X, w.shape[0])
-    return _gram(X, jnp.full(X.shape[:1], 2.0, X.dtype))
+    return _bordered_gram(X, jnp.full(len(X), 2, X.dtype)) / len(X)
 
 
 def logistic_hessian(
@@ -59,17 +62,10 @@ def logistic_hessian(
         Hastie, Tibshirani and Friedman (2009), The Elements of Statistical
         Learning, equation 4.23.
     """
-    z = linear(params, X)
-    return _gram(X, _sigmoid(z) * _sigmoid(-z))
-
-
-def _gram(X: jax.Array, s: jax.Array) -> jax.Array:
-    # [1, X]ᵀ diag(s) [1, X] / n
-    with jax.default_matmul_precision("highest"):
-        inner = X.T @ (s[:, None] * X)
-        edge = s @ X
-    top = jnp.concatenate([jnp.sum(s)[None], edge])[None]
-    return jnp.concatenate([top, jnp.column_stack([edge, inner])]) / X.shape[0]
+    # p (1 - p) without the difference, which has no digits left where p is near 1.
+    decay = jnp.exp(-jnp.abs(linear(params, X)))
+    curvature = decay / (1 + decay) ** 2
+    return _bordered_gram(X, curvature) / len(X)
 
 
 def softmax_hessian(
@@ -99,16 +95,46 @@ def softmax_hessian(
         Böhning (1992), Multinomial logistic regression algorithm, Annals of the
         Institute of Statistical Mathematics 44(1).
     """
-    p = _softmax(linear(params, X))
-    n, k = p.shape
-    ones = jnp.ones((n, 1), X.dtype)
-    A = jnp.concatenate([ones, X], axis=1)
+    p = jax.nn.softmax(linear(params, X)).T
+    k = len(p)
+    first, second = np.triu_indices(k, 1)
+    pairs = p[first] * p[second]
+    # A class with itself has p (1 - p), here the sum of its pairs with the others,
+    # which has digits where p is near 1.
+    in_pair = (first == np.arange(k)[:, None]) | (second == np.arange(k)[:, None])
     with jax.default_matmul_precision("highest"):
-        outer = (A[:, :, None] * p[:, None, :]).reshape(n, -1)
-        H = -(outer.T @ outer)
-        blocks = jnp.einsum("ni,nc,nj->cij", A, p, A)
-    d = A.shape[1]
-    H = H.reshape(d, k, d, k)
-    c = jnp.arange(k)
-    H = H.at[:, c, :, c].add(blocks)
-    return H.reshape(d * k, d * k) / n
+        alone = in_pair.astype(p.dtype) @ pairs
+    A = jnp.concatenate([jnp.ones((len(X), 1), X.dtype), X], axis=1)
+    blocks = _weighted_grams(A, jnp.concatenate([-pairs, alone]))
+    place = np.diag(len(pairs) + np.arange(k))
+    place[first, second] = place[second, first] = np.arange(len(pairs))
+    H = blocks[place].transpose(2, 0, 3, 1) / len(X)
+    return H.reshape(k * blocks.shape[1], -1)
+
+
+def _bordered_gram(X: jax.Array, s: jax.Array) -> jax.Array:
+    # [1, X]ᵀ diag(s) [1, X]. Adding the border afterwards takes half the time of a
+    # product with a column of ones inside (34 µs against 67 µs on breast cancer).
+    with jax.default_matmul_precision("highest"):
+        inner = X.T @ (s[:, None] * X)
+        edge = s @ X
+    top = jnp.concatenate([jnp.sum(s)[None], edge])
+    return jnp.concatenate([top[None], jnp.column_stack([edge, inner])])
+
+
+def _weighted_grams(A: jax.Array, weights: jax.Array) -> jax.Array:
+    # Aᵀ diag(s) A for each row s of `weights`, stacked along the first axis.
+    n, d = A.shape
+    row, column = np.triu_indices(d)
+    with jax.default_matmul_precision("highest"):
+        if n * len(row) > _MOST_PRODUCTS:
+            return jax.lax.map(lambda s: A.T @ (s[:, None] * A), weights)
+        # One matrix product, of the weights with the products of two features, each
+        # pair once: half the arithmetic of a product for each weight, and a better
+        # shape. The products of features depend on the data alone, so a loop computes
+        # them once and lanes under `vmap` share them. On digits it takes 6 ms, against
+        # 16 ms for the Gram matrix of all `p x` with corrected diagonal blocks.
+        packed = weights @ (A.T[row] * A.T[column]).T
+    place = np.zeros((d, d), int)
+    place[row, column] = place[column, row] = np.arange(len(row))
+    return packed[:, place]
