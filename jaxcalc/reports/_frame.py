@@ -6,12 +6,19 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import EngFormatter, MaxNLocator, NullFormatter
+from matplotlib.ticker import (
+    EngFormatter,
+    FuncFormatter,
+    LogLocator,
+    MaxNLocator,
+    NullFormatter,
+)
 
 from jaxcalc.comparison import Comparison
-from jaxcalc.reports import palette
+from jaxcalc.reports import palette, tables
 from jaxcalc.reports.palette import Look, ThemeName
 
 XLABEL = {
@@ -19,7 +26,9 @@ XLABEL = {
     "work": "work (gradient evaluations)",
     "seconds": "time of one run",
 }
+_PLAIN = FuncFormatter(lambda value, _: tables.number(value))
 _ROW = 0.15  # inches for a row of the legend
+_FONT, _HANDLE, _GAP = 7.5, 2.6, 1.4  # its font in points; the rest in such fonts
 
 
 def sheet(width: float, height: float) -> Figure:
@@ -67,25 +76,35 @@ def finish(fig: Figure, title: str, handles: Sequence[Line2D]) -> Figure:
             palette.label(title, room), x=0.01, ha="left", fontsize=8.5, weight="bold"
         )
     if handles:
-        longest = max(len(str(h.get_label())) for h in handles)
-        entry = (longest * 0.58 + 4.4) * 7.5 / 72
-        columns = max(1, min(len(handles), int((width - 0.1) / entry)))
-        rows = math.ceil(len(handles) / columns)
-        # Equal columns look better than a full row and a single entry below it.
-        columns = math.ceil(len(handles) / rows)
-        height += _ROW * rows + 0.05
+        columns = _columns([str(h.get_label()) for h in handles], width)
+        height += _ROW * math.ceil(len(handles) / columns) + 0.08
         fig.legend(
             handles=handles,
             loc="outside lower center",
             ncols=columns,
-            handlelength=2.6,
-            columnspacing=1.4,
+            handlelength=_HANDLE,
             handletextpad=0.6,
+            columnspacing=_GAP,
             labelspacing=0.35,
             borderpad=0.1,
         )
     fig.set_size_inches(width, height)
     return fig
+
+
+def _columns(labels: Sequence[str], width: float) -> int:
+    """How many columns of a legend fit side by side, filled one after the other."""
+    widths = [palette.text_width(text, _FONT) for text in labels]
+    for count in range(len(labels), 1, -1):
+        parts = np.array_split(widths, count)
+        needed = sum(part.max() + (_HANDLE + 0.6 + _GAP) * _FONT for part in parts)
+        # A full row with one entry below it looks like a mistake: fewer columns do.
+        ragged = len(parts[0]) - len(parts[-1]) > 1 or math.ceil(
+            len(labels) / count
+        ) == math.ceil(len(labels) / (count - 1))
+        if needed - _GAP * _FONT <= (width - 0.1) * 72 and not ragged:
+            return count
+    return 1
 
 
 def entry(name: str, look: Look, theme: ThemeName, note: str = "") -> Line2D:
@@ -100,7 +119,7 @@ def entry(name: str, look: Look, theme: ThemeName, note: str = "") -> Line2D:
     Returns:
         A line that is not part of any axes.
     """
-    said = palette.label(name) + (f" ({note})" if note else "")
+    said = palette.label(name, 24) + (f" ({note})" if note else "")
     return Line2D([], [], label=said, **stroke(look, theme), markersize=3.8)
 
 
@@ -161,18 +180,31 @@ def scale_x(ax: Axes, x: str, ends: Sequence[float], firsts: Sequence[float]) ->
         ends: Where each line ends.
         firsts: The first positive place of each line.
     """
-    if max(ends) > 8 * min(ends):
-        first = 10.0 ** math.floor(math.log10(min(firsts)) + 1e-9)
+    if max(ends) > 4 * min(ends):
+        first = 10.0 ** round(math.log10(min(firsts)))
         ax.set_xscale("symlog", linthresh=first, linscale=0.5, subs=range(2, 10))
-    elif x != "seconds":
-        ax.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
     else:
-        ax.xaxis.set_major_locator(MaxNLocator(nbins=4))
-    if x == "seconds":
-        ax.xaxis.set_major_formatter(EngFormatter("s", sep=" "))
+        ax.xaxis.set_major_locator(MaxNLocator(nbins=4, integer=x != "seconds"))
+    units = EngFormatter("s", sep=" ")
+    ax.xaxis.set_major_formatter(units if x == "seconds" else _PLAIN)
     ax.xaxis.set_minor_formatter(NullFormatter())
-    ax.set_xlim(0, max(ends) * (1.0 if ax.get_xscale() == "linear" else 1.25))
+    ax.set_xlim(0, max(ends) * (1.02 if ax.get_xscale() == "linear" else 1.2))
     ax.set_xlabel(XLABEL[x])
+
+
+def log_ticks(axis: Axis) -> None:
+    """Label a logarithmic axis by powers, or by plain numbers where it is short.
+
+    Args:
+        axis: The axis, with its limits.
+    """
+    low, high = axis.get_view_interval()
+    if high < 30 * low:
+        axis.set_minor_locator(LogLocator(subs=(2.0, 5.0)))
+        axis.set_major_formatter(_PLAIN)
+        axis.set_minor_formatter(_PLAIN)
+    else:
+        axis.set_minor_formatter(NullFormatter())
 
 
 def position(ax: Axes, x: np.ndarray) -> np.ndarray:

@@ -20,7 +20,7 @@ from jaxcalc.reports.palette import DOUBLE, SINGLE, ThemeName
 TOGETHER = 4
 """More optimizers than this get a panel each: their paths would hide one another."""
 
-_GRID = 181
+_GRID = 121
 _STEPS = (1, 2, 3, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000)
 
 

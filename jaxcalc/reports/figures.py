@@ -95,6 +95,7 @@ def convergence_panels(
         for ax, x in zip(panels, ("steps", "work", "seconds"), strict=True):
             failed |= _convergence(ax, comparison, problem, x, y, theme)
             ax.label_outer()
+        fig.align_xlabels()
         handles = _legend(comparison, problem, theme, dict.fromkeys(failed, "diverged"))
         return _frame.finish(fig, _frame.title_of(comparison, problem), handles)
 
@@ -133,11 +134,11 @@ def rate_sensitivity(
             if (rates := series.rates(comparison, problem, name)) is not None
         }
         bad = [name for name, rates in found.items() if rates.failed.any()]
-        strip = 0.1 * len(bad)
+        strip = 0.085 * len(bad) + 0.03
         fig = _frame.sheet(SINGLE, HEIGHT + strip)
         if bad:
             top, ax = fig.subplots(2, sharex=True, height_ratios=(strip, HEIGHT))
-            fig.set_layout_engine("constrained", hspace=0, h_pad=0.015)
+            fig.set_layout_engine("constrained", hspace=0)
             _diverged(top, {name: found[name] for name in bad}, comparison, theme)
         else:
             ax = fig.subplots()
@@ -197,14 +198,20 @@ def _convergence(
         why = "Every optimizer diverged." if failed else _nothing(x, bool(runs))
         _frame.message(ax, why, theme, empty=True)
         return failed
-    ends = [c.x[-1] for c in found.values() if c.x[-1] > 0] or [1.0]
-    firsts = [c.x[c.x > 0][0] for c in found.values() if c.x[-1] > 0] or [1.0]
-    _frame.scale_x(ax, x, ends, firsts)
     floor = _scale_y(ax, list(found.values()), comparison, problem, y)
+    # The picture ends where the last line does or leaves it.
+    top = ax.get_ylim()[1]
+    last = {k: np.flatnonzero(c.middle <= top).max(initial=0) for k, c in found.items()}
+    ends = {k: float(c.x[last[k]]) for k, c in found.items()}
+    # What diverged at once is no reason for a logarithmic axis.
+    counted = [end for k, end in ends.items() if k not in failed and end > 0]
+    counted.append(max(ends.values()) or 1.0)
+    firsts = [c.x[c.x > 0][0] for c in found.values() if c.x[-1] > 0]
+    _frame.scale_x(ax, x, counted, firsts or [1.0])
     for order, (name, look) in enumerate(_frame.looks_of(comparison).items()):
         if name in found:
             kept = series.thinned(found[name], _frame.position(ax, found[name].x))
-            _line(ax, kept, floor, _frame.stroke(look, theme), order)
+            _line(ax, kept, x, floor, _frame.stroke(look, theme), order)
     if failed >= set(curves):
         _frame.message(ax, "Every optimizer diverged.", theme, empty=False)
     return failed
@@ -215,7 +222,7 @@ def _nothing(x: XAxis, ran: bool) -> str:
     if not ran:
         return "There are no evaluation runs."
     return (
-        "Seconds per step were not measured." if x == "seconds" else "Nothing to see."
+        "Seconds per step\nwere not measured." if x == "seconds" else "Nothing to see."
     )
 
 
@@ -237,13 +244,23 @@ def _scale_y(
     top = min(max(middle.max(), start), 20 * max(start, bottom))
     ax.set_yscale("log")
     ax.set_ylim(bottom / 1.8, max(top, 10 * bottom) * 1.8)
+    _frame.log_ticks(ax.yaxis)
     return floor
 
 
 def _line(
-    ax: Axes, found: Curve, floor: float, stroke: dict[str, Any], order: int
+    ax: Axes,
+    found: Curve,
+    x_axis: XAxis,
+    floor: float,
+    stroke: dict[str, Any],
+    order: int,
 ) -> None:
     """A median with its band, sparse markers, and a mark where it ends."""
+    # A step is worth nothing before it is paid for; steps themselves are points, and
+    # lines between them only guide the eye.
+    kind: Any = None if x_axis == "steps" else "post"
+    style = "default" if kind is None else "steps-post"
     low, high = ax.get_ylim()
     # Bands and lines leave the picture a little above its top and never further: far
     # points would overflow in a PDF.
@@ -253,16 +270,24 @@ def _line(
     colour = stroke["color"]
     if np.any(found.high > found.low):
         below, above = (np.clip(e, floor, ceiling) for e in (found.low, found.high))
-        ax.fill_between(found.x, below, above, color=colour, alpha=0.15, linewidth=0)
+        ax.fill_between(
+            found.x, below, above, step=kind, color=colour, alpha=0.15, linewidth=0
+        )
     x, middle = found.x[shown], middle[shown]
     place = _frame.position(ax, x)
     marks = np.searchsorted(place, np.arange(0.1 + 0.019 * (order % 12), 0.97, 0.25))
     marks = np.unique(marks[marks < x.size - 1])
-    ax.plot(x, middle, **stroke, markevery=list(marks), zorder=3 + 0.01 * order)
+    over = 3 + 0.01 * order
+    ax.plot(x, middle, **stroke, drawstyle=style, markevery=list(marks), zorder=over)
     end: dict[str, Any] = stroke | {"markersize": 5, "clip_on": False, "zorder": 4}
+    at, height = x[-1:], middle[-1:]
     if not shown.all():
         end |= {"marker": "x", "markeredgewidth": 1.4}
-    ax.plot(x[-1:], np.minimum(middle[-1:], high), **end)
+        if (height > high).any():
+            # The cross lies where the line leaves the picture for good.
+            out = int(np.flatnonzero(middle <= high).max(initial=-1)) + 1
+            at, height = x[out : out + 1], np.array([high])
+    ax.plot(at, height, **end)
 
 
 def _diverged(
@@ -289,6 +314,7 @@ def _diverged(
     ax.set_yticks([])
     ax.tick_params(which="both", length=0, labelbottom=False)
     ax.set_ylabel("diverged", rotation=0, ha="right", va="center", fontsize=7)
+    ax.axhspan(-0.7, len(found) - 0.3, color=palette.THEMES[theme].grid, alpha=0.5)
     for side in ("left", "bottom"):
         ax.spines[side].set_visible(False)
 
@@ -304,21 +330,25 @@ def _sensitivity(
     palette.dress(ax, theme)
     ax.set_xlabel("learning rate")
     ax.set_ylabel("final " + _ylabel(comparison, problem, "gap"))
-    middles = np.concatenate([r.middle for r in found.values()] or [np.empty(0)])
-    if not np.isfinite(middles).any():
-        why = "Every rate diverged." if found else "No learning rates were tried."
-        _frame.message(ax, why, theme, empty=True)
-        if not any(r.tried.size for r in found.values()):
-            return
     floor = series.rounding(comparison, problem)
+    middles = np.concatenate([r.middle for r in found.values()] or [np.empty(0)])
+    tried = np.concatenate([r.tried for r in found.values()] or [np.empty(0)])
     drawn = np.maximum(middles[np.isfinite(middles)], floor)
-    low, high = (drawn.min(), drawn.max()) if drawn.size else (floor, 1.0)
-    ax.set_yscale("log")
-    ax.set_ylim(low / 2, max(high, 10 * low) * 2)
-    tried = np.concatenate([r.tried for r in found.values()])
     if tried.size:
+        room = 1.3 if tried.max() > tried.min() else 4
         ax.set_xscale("log")
-        ax.set_xlim(tried.min() / 1.3, tried.max() * 1.3)
+        ax.set_xlim(tried.min() / room, tried.max() * room)
+        _frame.log_ticks(ax.xaxis)
+    if not drawn.size:
+        ax.set_yticks([])
+        _frame.message(ax, "Every rate diverged.", theme, empty=not tried.size)
+        return
+    ax.set_yscale("log")
+    ax.set_ylim(drawn.min() / 2, max(drawn.max(), 10 * drawn.min()) * 2)
+    _frame.log_ticks(ax.yaxis)
+    if not tried.size:
+        ax.set_xticks([])
+        _frame.message(ax, "No learning rates were tried.", theme, empty=False)
     for order, (name, look) in enumerate(_frame.looks_of(comparison).items()):
         if name in found:
             _rate_line(ax, found[name], floor, _frame.stroke(look, theme), order, theme)

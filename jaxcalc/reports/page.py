@@ -4,24 +4,24 @@ A page holds its figures itself, in a light and a dark variant, and loads nothin
 users named is shown as text, whatever it contains.
 """
 
-import base64
-import io
+import functools
 import os
-import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import quote
 
+import numpy as np
 from matplotlib.figure import Figure
 
 from jaxcalc.comparison import Comparison
 from jaxcalc.problems import Problem
-from jaxcalc.reports import _files, _frame, figures, palette, prose, tables
+from jaxcalc.reports import _files, _frame, _pictures, figures, prose, tables
 from jaxcalc.reports._files import slug
 
 try:
     import jinja2
+    from markupsafe import Markup, escape
 except ImportError as missing:
     raise ImportError(
         "pages need jinja2, which is not installed: pip install 'jaxcalc[reports]'"
@@ -157,7 +157,18 @@ def _render(template: str, **values: Any) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["code"] = _code
     return environment.get_template(template).render(**values)
+
+
+def _code(text: str) -> Markup:
+    """Text in which what stands between backticks is code; all of it escaped."""
+    parts = str(text).split("`")
+    marked = (
+        Markup("<code>{}</code>").format(part) if k % 2 else escape(part)
+        for k, part in enumerate(parts)
+    )
+    return Markup("").join(marked)
 
 
 def _section(
@@ -172,16 +183,16 @@ def _section(
     title = _frame.title_of(comparison, problem)
     mine = [row for row in rows if row.problem == problem]
 
-    def picture(kind: str, draw: Callable[..., Figure], alt: str, **options) -> dict:
+    def picture(kind: str, draw: Callable[..., Figure], alt: str) -> dict[str, Any]:
         """A figure in the page, and the same with its legend in two files."""
         stem = f"{name}-{kind}"
-        _save(draw(), folder / stem)
-        return {"files": stem, "images": [_image(draw(bare=True), alt)]}
+        _pictures.save(draw(), folder / stem)
+        return {"files": stem, "images": [_pictures.image(draw(bare=True), alt)]}
 
     panels = {
         "files": f"{name}-convergence",
         "images": [
-            _image(
+            _pictures.image(
                 figures.convergence(comparison, problem, x, bare=True),
                 f"{title}: loss above the reference against {_frame.XLABEL[x]}, "
                 "a line for each optimizer. The table has the numbers.",
@@ -189,17 +200,21 @@ def _section(
             for x in ("steps", "work", "seconds")
         ],
     }
-    _save(figures.convergence_panels(comparison, problem), folder / panels["files"])
-    rate = picture(
-        "rates",
-        lambda **options: figures.rate_sensitivity(comparison, problem, **options),
-        f"{title}: final loss above the reference against the learning rate.",
+    _pictures.save(
+        figures.convergence_panels(comparison, problem), folder / panels["files"]
     )
+    rates = None
+    if _has_rates(comparison, problem):
+        rates = picture(
+            "rates",
+            functools.partial(figures.rate_sensitivity, comparison, problem),
+            f"{title}: final loss above the reference against the learning rate.",
+        )
     paths = None
-    if _has_paths(comparison, record):
+    if record is not None and _has_paths(comparison, record):
         paths = picture(
             "paths",
-            lambda **options: figures.paths(comparison, record, **options),
+            functools.partial(figures.paths, comparison, record),
             f"{title}: the path of each optimizer over the contours of the loss.",
         )
     return {
@@ -208,56 +223,23 @@ def _section(
         "verdict": prose.verdict(mine),
         "legend": _legend(comparison, problem),
         "convergence": panels,
-        "rates": rate,
+        "rates": rates,
         "paths": paths,
         "rows": [tables.cells(row) for row in mine],
     }
 
 
-def _has_paths(comparison: Comparison, record: Problem | None) -> bool:
+def _has_rates(comparison: Comparison, problem: str) -> bool:
+    """Whether more than one learning rate was tried: then there is a line."""
+    tuning = comparison.select(problem, phase="tuning")
+    return any(np.unique(run.rates[np.isfinite(run.rates)]).size > 1 for run in tuning)
+
+
+def _has_paths(comparison: Comparison, record: Problem) -> bool:
     """Whether a figure of paths can be drawn."""
-    if record is None or record.size != 2:
-        return False
-    return any(run.path is not None for run in comparison.select(record.name))
-
-
-def _save(figure: Figure, stem: Path) -> None:
-    """Write a figure as PNG and as PDF, the same bytes for the same figure."""
-    for suffix, data in (
-        (".png", {"Software": None}),
-        (".pdf", {"CreationDate": None, "Creator": None, "Producer": None}),
-    ):
-        with palette.drawing("light"), io.BytesIO() as out:
-            figure.savefig(out, format=suffix[1:], dpi=200, metadata=data)
-            _files.write(stem.with_name(stem.name + suffix), out.getvalue())
-
-
-def _image(figure: Figure, alt: str) -> dict[str, Any]:
-    """A figure as two SVG data addresses, for light and dark pages."""
-    with palette.drawing("light"), io.StringIO() as out:
-        keys = ("Date", "Creator", "Format", "Type")
-        figure.savefig(out, format="svg", metadata=dict.fromkeys(keys))
-        svg = _short(out.getvalue())
-    width, height = figure.get_size_inches() * 96
-    return {
-        "light": _data(svg),
-        "dark": _data(palette.recolour(svg)),
-        "width": round(width),
-        "height": round(height),
-        "alt": alt,
-    }
-
-
-def _short(svg: str) -> str:
-    """Drop digits of coordinates that no screen can show."""
-    return re.sub(
-        r' d="[^"]*"', lambda path: re.sub(r"(\.\d\d)\d+", r"\1", path[0]), svg
+    return record.size == 2 and any(
+        run.path is not None for run in comparison.select(record.name)
     )
-
-
-def _data(svg: str) -> str:
-    """An SVG drawing as a data address."""
-    return "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode()
 
 
 def _legend(comparison: Comparison, problem: str) -> list[dict[str, str]]:
@@ -294,10 +276,10 @@ def _relative(path: Path | None, folder: Path) -> str | None:
 
 
 def _png_size(path: Path) -> tuple[int, int]:
-    """Width and height that a PNG has at 96 dots per inch, made for 200."""
+    """Width and height at which a PNG of 200 dots per inch is shown, a little larger."""
     with Path(path).open("rb") as file:
         head = file.read(24)
     if head[:8] != b"\x89PNG\r\n\x1a\n":
         raise OSError(f"'{path}' is not a PNG: a finding's picture must be one")
     width, height = (int.from_bytes(head[i : i + 4], "big") for i in (16, 20))
-    return round(width * 96 / 200), round(height * 96 / 200)
+    return round(width * 0.6), round(height * 0.6)

@@ -237,6 +237,22 @@ def label(text: str, most: int = 34) -> str:
     return line.replace("$", r"\$")
 
 
+def text_width(text: str, size: float) -> float:
+    """How wide a line of text is.
+
+    Args:
+        text: What `label` returned.
+        size: Size of the font in points.
+
+    Returns:
+        Points.
+    """
+    font = font_manager.get_font(font_manager.findfont(FONT))
+    font.set_size(size, 72)
+    font.set_text(text, 0)
+    return font.get_width_height()[0] / 64
+
+
 @functools.cache
 def _letters() -> frozenset[int]:
     """Code points that the font can draw."""

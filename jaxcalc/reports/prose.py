@@ -51,13 +51,13 @@ def verdict(rows: Sequence[Row], accuracy: float = 1e-6) -> list[str]:
     """
     if not rows:
         return ["There are no evaluation runs."]
-    aim = f"a gap of {number(accuracy)} of the start"
+    aim = f"{number(accuracy)} of its start"
     there = [row for row in rows if math.isfinite(row.work)]
     said = []
     if there:
         said += _winners(sorted(there, key=lambda row: row.work), aim)
     else:
-        said.append(f"No optimizer reached {aim} in half of its runs.")
+        said.append(f"No optimizer brought the gap down to {aim} in half of its runs.")
         best = min(rows, key=lambda row: row.gap)
         if math.isfinite(best.gap):
             said.append(f"{best.optimizer} came nearest, to {number(best.gap)}.")
@@ -75,22 +75,28 @@ def verdict(rows: Sequence[Row], accuracy: float = 1e-6) -> list[str]:
 def _winners(ranked: Sequence[Row], aim: str) -> list[str]:
     """Who reached the target with the least work, who came next, who was quickest."""
     first = ranked[0]
-    spent = f"{count(first.steps)} steps and {count(first.work)} gradients' work"
-    time = f", {duration(first.seconds)}" if math.isfinite(first.seconds) else ""
-    said = [f"{first.optimizer} reached {aim} with the least work: {spent}{time}."]
+    time = f" and {duration(first.seconds)}" if math.isfinite(first.seconds) else ""
+    said = [
+        f"{first.optimizer} needed the least work to bring the gap down to {aim}: "
+        f"{_gradients(first)}, in {count(first.steps)} steps{time}."
+    ]
     if len(ranked) > 1:
         second = ranked[1]
-        more = f"{count(second.work)} gradients' work"
-        if first.work > 0 and second.work > first.work:
-            more += f", {number(second.work / first.work)} times as much"
-        said.append(f"Next came {second.optimizer} with {more}.")
+        ratio = second.work / first.work if first.work > 0 else math.nan
+        more = f", {number(ratio)} times as much" if ratio > 1.05 else ""
+        said.append(f"Next came {second.optimizer} with {_gradients(second)}{more}.")
     timed = [row for row in ranked if math.isfinite(row.seconds)]
     quick = min(timed, key=lambda row: row.seconds, default=first)
     if quick is not first:
         said.append(
-            f"By the clock {quick.optimizer} was first, with {duration(quick.seconds)}."
+            f"By the clock {quick.optimizer} was first, at {duration(quick.seconds)}."
         )
     return said
+
+
+def _gradients(row: Row) -> str:
+    """Work to the target, in words."""
+    return f"{count(row.work)} gradient" + ("" if row.work == 1 else "s")
 
 
 def protocol(comparison: Comparison) -> list[str]:
@@ -168,23 +174,22 @@ def failures(rows: Sequence[Row], titles: dict[str, str]) -> list[dict[str, Any]
         titles: What people call the problems.
 
     Returns:
-        For each status: its words, a sentence, a remedy, and who ended so how often.
+        For each status: its words, why and what to try, and by problem who ended so.
     """
     found = []
     for status in Status:
-        who = [
-            f"{row.optimizer} on {titles.get(row.problem) or row.problem}: "
-            f"{row.ended[status]} of {row.runs}"
-            for row in rows
-            if status in row.ended
-        ]
+        who: dict[str, list[str]] = {}
+        for row in rows:
+            if status in row.ended:
+                title = titles.get(row.problem) or row.problem
+                counted = f"{row.optimizer} ({row.ended[status]} of {row.runs})"
+                who.setdefault(title, []).append(counted)
         if who and status != Status.CONVERGED:
             found.append(
                 {
                     "words": tables.WORDS[status],
-                    "describe": status.describe,
-                    "remedy": status.remedy,
-                    "runs": who,
+                    "why": f"{status.describe} {status.remedy}",
+                    "who": {title: listed(names) for title, names in who.items()},
                 }
             )
     return found

@@ -110,7 +110,7 @@ def curve(run: Runs, x: XAxis, y: YAxis, reference: float) -> Curve | None:
         at = np.searchsorted(reached, grid, side="right") - 1
         seen[:, lane] = trace[np.maximum(at, 0), lane]
         if bad:
-            seen[grid > reached[-1], lane] = np.inf
+            seen[grid >= reached[-1], lane] = np.inf
     low, middle, high = (quantile(seen, q) for q in (0.25, 0.5, 0.75))
     return Curve(grid, low, middle, high)
 
@@ -136,7 +136,7 @@ def abscissa(run: Runs, x: XAxis) -> np.ndarray:
     return count * run.seconds_per_step if x == "seconds" else count
 
 
-def thinned(found: Curve, position: np.ndarray, bins: int = 150) -> Curve:
+def thinned(found: Curve, position: np.ndarray, bins: int = 100) -> Curve:
     """Leave out what a picture cannot show, and no extreme.
 
     Args:
@@ -147,7 +147,7 @@ def thinned(found: Curve, position: np.ndarray, bins: int = 150) -> Curve:
     Returns:
         A curve of some of the points.
     """
-    if found.x.size <= 4 * bins:
+    if found.x.size <= 2 * bins:
         return found
     span = position[-1] - position[0]
     place = np.minimum((position - position[0]) / span * bins, bins - 1).astype(int)
