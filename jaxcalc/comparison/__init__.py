@@ -1,5 +1,7 @@
 """Fair, batched comparisons of optimizers."""
 
+from jaxcalc.comparison.compare import compare
 from jaxcalc.comparison.results import Comparison, Runs
+from jaxcalc.comparison.store import load
 
-__all__ = ["Comparison", "Runs"]
+__all__ = ["Comparison", "Runs", "compare", "load"]

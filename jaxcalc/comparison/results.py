@@ -1,6 +1,7 @@
 """What a comparison found: plain arrays, one record for each problem and optimizer."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -37,6 +38,7 @@ class Runs:
         params: The final points, shape `(lanes, n)`.
         compile_seconds: Seconds spent tracing and compiling the program.
         run_seconds: Seconds the compiled program ran, all lanes together.
+        transfer_seconds: Seconds spent copying traces from the device.
         seconds_per_step: Seconds of one unbatched step, compiled and warm; NaN where it
             was not measured (tuning lanes run side by side).
     """
@@ -57,6 +59,7 @@ class Runs:
     params: np.ndarray
     compile_seconds: float = float("nan")
     run_seconds: float = float("nan")
+    transfer_seconds: float = float("nan")
     seconds_per_step: float = float("nan")
 
     @property
@@ -66,8 +69,8 @@ class Runs:
 
     @property
     def diverged(self) -> np.ndarray:
-        """Lanes that ended non-finite, unbounded, or above their start, as booleans."""
-        bad = np.isin(self.status, (Status.NONFINITE, Status.UNBOUNDED))
+        """Lanes that ended non-finite, or above their start, as booleans."""
+        bad = self.status == Status.NONFINITE
         return bad | ~(self.final_value <= self.value[0])
 
     @property
@@ -132,6 +135,35 @@ class Comparison:
             for run in self.runs
             if all(v is None or getattr(run, k) == v for k, v in wanted.items())
         )
+
+    def table(self) -> Any:
+        """One long table: a row for each point of each run.
+
+        Returns:
+            A `pyarrow.Table` with problem, optimizer, phase, learning rate, seed, step,
+            value, gradient and step norms, cumulative work, gradient-equivalents,
+            seconds, the run's status, versions and device.
+        """
+        from jaxcalc.comparison.table import long_table
+
+        return long_table(self)
+
+    def save(self, folder: str | Path) -> Path:
+        """Write everything that was found, to be read again by `load`.
+
+        Args:
+            folder: Where; it is made if it is not there.
+
+        Returns:
+            The folder. It holds `runs.parquet` (a row for each run, with its traces),
+            `table.parquet` (a row for each point), `timings.parquet` and
+            `protocol.json`. What was measured by a clock is in `timings.parquet` and in
+            the column `seconds` of the table; everything else is the same, to the bit,
+            whenever the same comparison is made on the same machine.
+        """
+        from jaxcalc.comparison.store import save
+
+        return save(self, Path(folder))
 
     def reference(self, problem: str) -> float:
         """The value that "solved" is judged by: the same for every optimizer.

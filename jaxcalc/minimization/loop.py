@@ -139,7 +139,7 @@ def make_step(
             return optax.apply_updates(lane.params, updates), state
 
         work = None
-        if _is_costly(lane.state):
+        if is_costly(lane.state):
             work = _sum(evaluated, counted_work(lane.state))
             # One more update at the last point would be a waste.
             params, state = lax.cond(running, take, lambda: (lane.params, lane.state))
@@ -182,19 +182,22 @@ def freeze(step: Step) -> Step:
         running = lane.status == Status.RUNNING
         new, entry = step(lane)
         kept = _trees.where(running, new._replace(state=()), lane._replace(state=()))
-        entry = jax.tree.map(lambda e: jnp.where(running, e, _missing(e)), entry)
+        entry = jax.tree.map(lambda e: jnp.where(running, e, missing(e)), entry)
         return kept._replace(state=new.state), entry
 
     return frozen
 
 
-def run_lane(step: Step, lane: Lane, rows: int) -> tuple[Lane, Entry]:
+def run_lane(
+    step: Step, lane: Lane, rows: int, limit: Int[Array, ""] | None = None
+) -> tuple[Lane, Entry]:
     """Run one lane until it ends, or `rows` more points are measured.
 
     Args:
         step: What `make_step` returned.
         lane: Where the run stands.
         rows: How many entries there is room for.
+        limit: How many points to measure at most, if not as many as there is room for.
 
     Returns:
         The lane, and entries with a leading axis of `rows`; NaN (-1 for counts) where
@@ -203,7 +206,7 @@ def run_lane(step: Step, lane: Lane, rows: int) -> tuple[Lane, Entry]:
     shapes = jax.eval_shape(lambda x: _by_row(step(x)[1]), lane)
     block = _block_rows(lane, shapes, rows)
     empty = jax.tree.map(
-        lambda e: jnp.full((rows, *e.shape), _missing(e), e.dtype), shapes
+        lambda e: jnp.full((rows, *e.shape), missing(e), e.dtype), shapes
     )
 
     def write(into: PyTree, what: PyTree, at: Int[Array, ""]) -> PyTree:
@@ -224,15 +227,17 @@ def run_lane(step: Step, lane: Lane, rows: int) -> tuple[Lane, Entry]:
         held = jax.tree.map(
             lambda e: lax.dynamic_slice_in_dim(e, at, block, 0), entries
         )
-        lane, held, stop = lax.while_loop(
-            lambda c: _runs(c[0]) & (c[2] < block),
+        stop = block if limit is None else jnp.minimum(block, limit - at)
+        lane, held, row = lax.while_loop(
+            lambda c: _runs(c[0]) & (c[2] < stop),
             measure,
             (lane, _by_row(held), row - at),
         )
-        return lane, write(entries, _by_column(held), at), at + stop
+        return lane, write(entries, _by_column(held), at), at + row
 
+    end = rows if limit is None else jnp.minimum(rows, limit)
     lane, entries, _ = lax.while_loop(
-        lambda c: _runs(c[0]) & (c[2] < rows),
+        lambda c: _runs(c[0]) & (c[2] < end),
         measure_block,
         (lane, _by_column(empty), jnp.zeros((), jnp.int32)),
     )
@@ -315,7 +320,15 @@ def _extra_arguments(functions: Functions, args: tuple[Any, ...]) -> dict[str, A
     return {"value_fn": value_fn, **given}
 
 
-def _is_costly(state: PyTree) -> bool:
+def is_costly(state: PyTree) -> bool:
+    """Whether an optimizer's steps cost more than one gradient each.
+
+    Args:
+        state: The state of an optimizer.
+
+    Returns:
+        True if it counts its own work, or searches along lines.
+    """
     counted = counted_work(state) is not None or searched_work(state) is not None
     return counted or carried_evaluation(state) is not None
 
@@ -328,7 +341,7 @@ def _sum(total: Work, more: Work | None, times: Bool[Array, ""] | int = 1) -> Wo
 
 def _block_rows(lane: Lane, shapes: Entry, rows: int) -> int:
     size = sum(leaf.size for leaf in jax.tree.leaves(lane.params))
-    if size <= 2 and not _is_costly(lane.state):
+    if size <= 2 and not is_costly(lane.state):
         return min(_LONG_BLOCK_ROWS, rows)
     widest = max(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(shapes))
     return max(1, min(_BLOCK_BYTES // widest, rows))
@@ -338,7 +351,15 @@ def _runs(lane: Lane) -> Bool[Array, ""]:
     return lane.status == Status.RUNNING
 
 
-def _missing(leaf: Any) -> Any:
+def missing(leaf: Any) -> Any:
+    """What stands in a trace where nothing was measured.
+
+    Args:
+        leaf: Anything with a dtype.
+
+    Returns:
+        NaN for floating dtypes, -1 for counts.
+    """
     return jnp.nan if jnp.issubdtype(leaf.dtype, jnp.inexact) else -1
 
 
@@ -354,7 +375,8 @@ def _by_row(columns: Entry) -> tuple[Array, Array | None, PyTree]:
 def _by_column(rows: tuple[Array, Array | None, PyTree]) -> Entry:
     numbers, counts, observed = rows
     work = None if counts is None else Work(*jnp.moveaxis(counts, -1, 0))
-    return Entry(*jnp.moveaxis(numbers, -1, 0), work, observed)
+    value, grad_norm, step_norm = jnp.moveaxis(numbers, -1, 0)
+    return Entry(value, grad_norm, step_norm, work, observed)
 
 
 def _strong(leaf: Any) -> Array:

@@ -1,0 +1,170 @@
+"""Compare optimizers on problems: tune each alike, then run the chosen rates."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from jax.flatten_util import ravel_pytree
+from jaxtyping import Array, Float, PyTree
+
+from jaxcalc import _checks, _trees
+from jaxcalc.comparison import protocol as rules
+from jaxcalc.comparison.lanes import Programs
+from jaxcalc.comparison.progress import Progress
+from jaxcalc.comparison.results import Comparison, Phase, Runs
+from jaxcalc.comparison.runner import Grid, run_grid
+from jaxcalc.comparison.store import Store
+from jaxcalc.minimization.loop import Functions
+from jaxcalc.problems import Problem
+
+# Points are recorded for problems whose paths can be drawn.
+_DRAWABLE = 2
+
+
+def compare(
+    problems: Problem | Iterable[Problem],
+    optimizers: Mapping[str, rules.Optimizer],
+    *,
+    rates: Sequence[float] | Mapping[str, Sequence[float]] | None = None,
+    seeds: int | Sequence[int] = 8,
+    tuning_seeds: int | Sequence[int] | None = None,
+    max_steps: int = 1000,
+    tol: float | None = None,
+    store: str | Path | None = None,
+    progress: bool = False,
+) -> Comparison:
+    """Run every optimizer on every problem, under the same rules for all.
+
+    Each optimizer that takes a learning rate is tuned: every rate is run from every
+    tuning seed, and one rate is chosen (`protocol.RULE`). Then the chosen rate, or the
+    optimizer that takes none, is run from the evaluation seeds, which tuning has not
+    seen. A seed gives every optimizer the same start.
+
+    Tuning runs lie side by side in one compiled program for each problem and optimizer;
+    evaluation runs are run and timed one by one. Compiling is timed apart, and happens
+    once: a second comparison of the same functions and shapes compiles nothing.
+
+    Args:
+        problems: One `Problem` or several.
+        optimizers: By name, either a function of a learning rate such as `optax.adam`,
+            or a finished optimizer such as `newton()`, which takes part untuned.
+        rates: Learning rates to try: the same for all, or by optimizer, as many for
+            each. By default twelve from 1e-4 to 30, half a decade apart.
+        seeds: Evaluation seeds, or how many.
+        tuning_seeds: Tuning seeds, or how many; by default as many as `seeds`. None of
+            them may be an evaluation seed.
+        max_steps: Steps after which a run ends.
+        tol: Bound on the gradient's infinity norm, as in `minimize`.
+        store: A folder in which to keep what was computed. The same comparison started
+            again goes on where it stopped, with the same numbers.
+        progress: Whether to show a progress bar.
+
+    Returns:
+        All runs with their traces, and under which rules they were made.
+
+    Raises:
+        TypeError: An argument has the wrong type.
+        ValueError: An argument is empty, has duplicates, or is out of range; tuning and
+            evaluation share a seed; or the store was written under other settings.
+        OSError: The store can't be written.
+    """
+    problems = rules.checked_problems(problems)
+    optimizers = rules.checked_optimizers(optimizers)
+    evaluation = rules.checked_seeds("seeds", seeds, 0)
+    tuning = rules.checked_seeds(
+        "tuning_seeds",
+        len(evaluation) if tuning_seeds is None else tuning_seeds,
+        max(evaluation) + 1,
+    )
+    shared = sorted(set(tuning) & set(evaluation))
+    if shared:
+        raise ValueError(
+            f"`tuning_seeds` and `seeds` share {shared}: a rate must be judged on "
+            "seeds that it was not chosen on"
+        )
+    settings = {
+        "problems": [problem.name for problem in problems],
+        "optimizers": list(optimizers),
+        "rates": rules.checked_rates(rates, optimizers),
+        "seeds": evaluation,
+        "tuning_seeds": tuning,
+        "max_steps": _checks.positive_int("max_steps", max_steps),
+        "tol": None if tol is None else _checks.positive_float("tol", tol, zero=True),
+        "rule": rules.RULE,
+    }
+    kept = Store(None if store is None else Path(store), settings)
+    points = _planned_points(settings, len(problems))
+    with Progress(points, shown=progress) as bar:
+        runs = [
+            run
+            for problem in problems
+            for name, optimizer in optimizers.items()
+            for run in _tune_and_evaluate(problem, name, optimizer, settings, kept, bar)
+        ]
+    return Comparison(
+        runs=tuple(runs),
+        protocol=settings,
+        environment=rules.environment(),
+        titles={p.name: p.title or p.name for p in problems},
+        minimum={p.name: p.minimum for p in problems if p.minimum is not None},
+        sources={p.name: p.source for p in problems if p.source},
+    )
+
+
+def _tune_and_evaluate(
+    problem: Problem,
+    name: str,
+    optimizer: rules.Optimizer,
+    settings: dict[str, Any],
+    store: Store,
+    bar: Progress,
+) -> list[Runs]:
+    def run(phase: Phase, rates: Sequence[float], seeds: Sequence[int]) -> Runs:
+        grid = Grid(
+            problem=problem,
+            optimizer=name,
+            phase=phase,
+            programs=programs,
+            rates=np.repeat(np.asarray(rates, float), len(seeds)),
+            seeds=np.tile(np.asarray(seeds), len(rates)),
+            tol=_tolerance(settings["tol"], problem),
+        )
+        bar.describe(f"{problem.name} · {name} · {phase}")
+        return run_grid(grid, store, bar)
+
+    functions = Functions(
+        problem.loss,
+        observe=_raveled if problem.size <= _DRAWABLE else None,
+        hessian_fn=problem.hessian,
+    )
+    make = rules.as_function_of_rate(optimizer)
+    programs = Programs(functions, make, settings["max_steps"])
+    if not rules.is_tuned(optimizer):
+        return [run("evaluation", [np.nan], settings["seeds"])]
+    rates = settings["rates"][name]
+    if len(rates) == 1:
+        return [run("evaluation", rates, settings["seeds"])]
+    tuned = run("tuning", rates, settings["tuning_seeds"])
+    best = rules.best_rate(tuned)
+    return [tuned, run("evaluation", [best], settings["seeds"])]
+
+
+def _planned_points(settings: dict[str, Any], problems: int) -> int:
+    rates = settings["rates"]
+    tuning = len(settings["tuning_seeds"]) * sum(
+        len(values) for values in rates.values() if len(values) > 1
+    )
+    evaluation = len(settings["seeds"]) * len(settings["optimizers"])
+    return (tuning + evaluation) * problems * settings["max_steps"]
+
+
+def _tolerance(tol: float | None, problem: Problem) -> Any:
+    dtype = _trees.dtype(jax.eval_shape(problem.init, jax.random.key(0)))
+    return np.asarray(np.sqrt(np.finfo(dtype).eps) if tol is None else tol, dtype)
+
+
+def _raveled(params: PyTree, *args: Any) -> Float[Array, " n"]:
+    del args
+    return ravel_pytree(params)[0]

@@ -1,0 +1,335 @@
+"""Run the lanes of one problem and one optimizer, in chunks that can be resumed."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import PyTree
+
+from jaxcalc.comparison.costs import evaluation_costs
+from jaxcalc.comparison.lanes import ROWS, Executable, Programs
+from jaxcalc.comparison.progress import Progress
+from jaxcalc.comparison.results import Phase, Runs
+from jaxcalc.comparison.store import Store
+from jaxcalc.minimization import Status, Work
+from jaxcalc.minimization.loop import Entry, Lane, missing
+from jaxcalc.problems import Problem
+
+# A call of a program should take about this long: often enough for a progress bar and
+# a checkpoint, seldom enough not to matter.
+_CHUNK_SECONDS = 0.5
+_CHECKPOINT_SECONDS = 2.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grid:
+    """The lanes to run.
+
+    Attributes:
+        problem: The problem.
+        optimizer: The optimizer's name.
+        phase: What the runs are for.
+        programs: The programs of the problem and the optimizer.
+        rates: Learning rate of each lane; NaN where there is none.
+        seeds: Seed of each lane.
+        tol: Bound on the gradient's infinity norm.
+    """
+
+    problem: Problem
+    optimizer: str
+    phase: Phase
+    programs: Programs
+    rates: np.ndarray
+    seeds: np.ndarray
+    tol: np.ndarray
+
+
+@dataclass(kw_only=True)
+class Part:
+    """Lanes that advance together, and what was measured of them so far.
+
+    Attributes:
+        lanes: Where they stand.
+        place: Their name in the store.
+        digest: Hash of what is run, and on what.
+        chunks: What each call measured, time along the first axis.
+        running: Seconds that each call took.
+        transfer: Seconds spent copying entries from the device.
+        overhead: Seconds of a call that has nothing to do; NaN if not measured.
+    """
+
+    lanes: Lane
+    place: tuple[str, ...]
+    digest: str
+    chunks: list[dict[str, np.ndarray]] = field(default_factory=list)
+    running: list[float] = field(default_factory=list)
+    transfer: float = 0.0
+    overhead: float = float("nan")
+
+    @property
+    def ended(self) -> bool:
+        """Whether no lane is running."""
+        return not np.any(np.asarray(self.lanes.status) == Status.RUNNING)
+
+    @property
+    def points(self) -> int:
+        """Points measured, those of ended lanes beside running ones included."""
+        return sum(chunk["value"].size for chunk in self.chunks)
+
+    @property
+    def seconds_per_step(self) -> float:
+        """Seconds a step took, the overhead of the calls taken off."""
+        steps = np.max(np.asarray(self.lanes.steps))
+        spent = sum(self.running) - len(self.running) * self.overhead
+        return max(spent, 0.0) / steps if steps else float("nan")
+
+    def append(
+        self, lanes: Lane, measured: dict[str, np.ndarray], running: float
+    ) -> None:
+        """Take over what a call returned.
+
+        Args:
+            lanes: Where the lanes stand now.
+            measured: What was measured.
+            running: Seconds the call took.
+        """
+        self.lanes = lanes
+        self.chunks.append(measured)
+        self.running.append(running)
+
+    def columns(self, length: int) -> dict[str, np.ndarray]:
+        """Whole traces: `length` points, lanes along the last axis.
+
+        Args:
+            length: Points of a trace.
+
+        Returns:
+            Arrays by name, padded behind the last point that was measured.
+        """
+        joined = self._joined()
+        if not np.ndim(self.lanes.status):
+            joined = {name: column[..., None] for name, column in joined.items()}
+        return {
+            name: _padded(column, length, axis=1 if name == "work" else 0)
+            for name, column in joined.items()
+        }
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Everything that is needed to go on, as named arrays."""
+        leaves = jax.tree.leaves(self.lanes)
+        return {
+            **{f"lane {i}": np.asarray(leaf) for i, leaf in enumerate(leaves)},
+            **{f"trace {name}": column for name, column in self._joined().items()},
+            "running": np.asarray(self.running),
+            "transfer": np.asarray(self.transfer),
+        }
+
+    def restore(self, arrays: dict[str, np.ndarray] | None) -> None:
+        """Go on from what `arrays` gave.
+
+        Args:
+            arrays: The named arrays, or None to begin anew.
+        """
+        if arrays is None:
+            return
+        leaves, structure = jax.tree.flatten(self.lanes)
+        restored = [jnp.asarray(arrays[f"lane {i}"]) for i in range(len(leaves))]
+        self.lanes = jax.tree.unflatten(structure, restored)
+        traces = {n[6:]: a for n, a in arrays.items() if n.startswith("trace ")}
+        self.chunks = [traces] if traces else []
+        self.running = arrays["running"].tolist()
+        self.transfer = float(arrays["transfer"])
+
+    def _joined(self) -> dict[str, np.ndarray]:
+        names = self.chunks[0] if self.chunks else ()
+        return {
+            name: np.concatenate(
+                [chunk[name] for chunk in self.chunks], 1 if name == "work" else 0
+            )
+            for name in names
+        }
+
+
+Advance = Callable[[Lane, Any], tuple[Lane, Entry]]
+
+
+def run_grid(grid: Grid, store: Store, bar: Progress) -> Runs:
+    """Run all lanes, or read them from the store.
+
+    Args:
+        grid: The lanes.
+        store: Where finished and unfinished runs are kept.
+        bar: Shows progress.
+
+    Returns:
+        The runs.
+    """
+    programs, args = grid.programs, grid.problem.args
+    starts = {seed: grid.problem.start(seed) for seed in set(grid.seeds.tolist())}
+    params = jax.tree.map(
+        lambda *leaves: jnp.stack(leaves, -1), *(starts[s] for s in grid.seeds.tolist())
+    )
+    rates = jnp.asarray(grid.rates, grid.tol.dtype)
+    lanes = programs.start(params, rates, args)
+    together = grid.phase == "tuning" and programs.runs_side_by_side(
+        starts[int(grid.seeds[0])], rates[0], args
+    )
+    if together:
+        pieces = [(lanes, rates)]
+        program = programs.side_by_side(lanes, rates, _limit(1), grid.tol, args)
+    else:
+        pieces = [(_lane(lanes, i), rates[i]) for i in range(len(rates))]
+        program = programs.alone(*pieces[0], _limit(1), grid.tol, args)
+
+    place = (grid.problem.name, grid.optimizer, grid.phase)
+    digest = _digest(program, lanes, rates, grid.tol, args)
+    planned = len(rates) * programs.max_steps
+    kept = store.load_runs(place, digest)
+    if kept is not None:
+        bar.advance(planned)
+        return kept
+    parts = []
+    for index, (piece, rate) in enumerate(pieces):
+
+        def advance(lanes: Lane, limit: int, rate: Any = rate) -> tuple[Lane, Entry]:
+            return program.call(lanes, rate, _limit(limit), grid.tol, args)
+
+        part = Part(lanes=piece, place=(*place, str(index)), digest=digest)
+        _finish(part, advance, store, bar)
+        bar.advance(planned // len(pieces) - part.points)
+        if not together:
+            part.overhead = _overhead(part, advance)
+        parts.append(part)
+    runs = _as_runs(grid, parts, program.seconds)
+    store.save_runs(place, digest, runs)
+    return runs
+
+
+def _finish(part: Part, advance: Advance, store: Store, bar: Progress) -> None:
+    """Advance lanes to their end, going on from what the store holds of them."""
+    part.restore(store.load_part(part.place, part.digest))
+    bar.advance(part.points)
+    limit, saved = 32, time.perf_counter()
+    try:
+        while not part.ended:
+            begin = time.perf_counter()
+            lanes, entries = jax.block_until_ready(advance(part.lanes, limit))
+            ran = time.perf_counter()
+            part.append(lanes, _named(entries, limit), ran - begin)
+            part.transfer += time.perf_counter() - ran
+            bar.advance(part.chunks[-1]["value"].size)
+            limit = int(np.clip(limit * _CHUNK_SECONDS / (ran - begin), 1, ROWS))
+            if time.perf_counter() - saved > _CHECKPOINT_SECONDS:
+                store.save_part(part.place, part.digest, part.arrays())
+                saved = time.perf_counter()
+    except KeyboardInterrupt:
+        store.save_part(part.place, part.digest, part.arrays())
+        raise
+
+
+def _overhead(part: Part, advance: Advance) -> float:
+    """Seconds of a call in which there is nothing left to do."""
+    seconds = []
+    for _ in range(3):
+        begin = time.perf_counter()
+        jax.block_until_ready(advance(part.lanes, 1))
+        seconds.append(time.perf_counter() - begin)
+    return float(np.median(seconds))
+
+
+def _as_runs(grid: Grid, parts: list[Part], compiling: float) -> Runs:
+    length = grid.programs.max_steps + 1
+    columns = [part.columns(length) for part in parts]
+    joined = {
+        name: np.concatenate([c[name] for c in columns], -1) for name in columns[0]
+    }
+    steps = np.concatenate([np.atleast_1d(part.lanes.steps) for part in parts])
+    work = _work(joined.pop("work", None), steps, length)
+    kinds = {kind for kind, counts in work.items() if counts.max() > 0}
+    path = joined.pop("observed", None)
+    points = [_points(part.lanes.point, np.ndim(part.lanes.steps)) for part in parts]
+    per_step = [part.seconds_per_step for part in parts]
+    return Runs(
+        problem=grid.problem.name,
+        optimizer=grid.optimizer,
+        phase=grid.phase,
+        rates=grid.rates,
+        seeds=grid.seeds,
+        status=np.concatenate([np.atleast_1d(part.lanes.status) for part in parts]),
+        steps=steps,
+        **joined,
+        work=work,
+        cost=evaluation_costs(grid.problem, kinds),
+        path=None if path is None else np.moveaxis(path, -1, 1),
+        params=np.concatenate(points),
+        compile_seconds=compiling,
+        run_seconds=float(sum(sum(part.running) for part in parts)),
+        transfer_seconds=float(sum(part.transfer for part in parts)),
+        seconds_per_step=_median(per_step),
+    )
+
+
+def _work(counted: Any, steps: np.ndarray, length: int) -> dict[str, np.ndarray]:
+    """Cumulative counts by kind; one gradient a point where nothing was counted."""
+    if counted is not None:
+        return dict(zip(Work._fields, counted, strict=True))
+    index = np.arange(length, dtype=np.int32)[:, None]
+    reached = index <= steps
+    nothing = np.where(reached, 0, -1).astype(np.int32)
+    gradients = np.where(reached, index + 1, -1).astype(np.int32)
+    return {**dict.fromkeys(Work._fields, nothing), "gradients": gradients}
+
+
+def _named(entries: Entry, rows: int) -> dict[str, np.ndarray]:
+    """The first rows of entries as arrays by name, the counts as one array."""
+    entries = jax.tree.map(lambda e: np.asarray(e)[:rows], entries)
+    named = {name: getattr(entries, name) for name in Entry._fields[:3]}
+    if entries.work is not None:
+        named["work"] = np.stack(entries.work)
+    if entries.observed is not None:
+        named["observed"] = entries.observed
+    return named
+
+
+def _padded(column: np.ndarray, length: int, axis: int) -> np.ndarray:
+    column = np.take(column, range(min(length, column.shape[axis])), axis)
+    widths = [(0, 0)] * column.ndim
+    widths[axis] = (0, length - column.shape[axis])
+    return np.pad(column, widths, constant_values=missing(column))
+
+
+def _points(point: PyTree, batched: int) -> np.ndarray:
+    """Final points as rows, in the order of `ravel_pytree`."""
+    leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(point)]
+    if not batched:
+        leaves = [leaf[..., None] for leaf in leaves]
+    lanes = leaves[0].shape[-1]
+    return np.concatenate([leaf.reshape(-1, lanes) for leaf in leaves]).T
+
+
+def _lane(lanes: Lane, index: int) -> Lane:
+    return jax.tree.map(lambda leaf: leaf[..., index], lanes)
+
+
+def _limit(rows: int) -> np.ndarray:
+    return np.asarray(rows, np.int32)
+
+
+def _median(values: list[float]) -> float:
+    finite = [value for value in values if np.isfinite(value)]
+    return float(np.median(finite)) if finite else float("nan")
+
+
+def _digest(program: Executable, *arguments: Any) -> str:
+    """Hash of a program and of everything it is called with."""
+    total = sha256(program.digest.encode())
+    for leaf in jax.tree.leaves(arguments):
+        array = np.asarray(leaf)
+        total.update(f"{array.dtype}{array.shape}".encode())
+        total.update(np.ascontiguousarray(array).tobytes())
+    return total.hexdigest()
