@@ -1,7 +1,7 @@
 """What all figures share: a sheet of paper's width, a title, a legend, axes."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,10 +17,12 @@ from matplotlib.ticker import (
     NullFormatter,
 )
 
+from jaxcalc import _checks
 from jaxcalc.comparison import Comparison
-from jaxcalc.reports import palette, tables
+from jaxcalc.reports import _text, palette, tables
 from jaxcalc.reports.palette import Look, ThemeName
 
+HEIGHT = 2.1  # inches, of a panel
 XLABEL = {
     "steps": "steps",
     "work": "work (gradient evaluations)",
@@ -73,7 +75,7 @@ def finish(fig: Figure, title: str, handles: Sequence[Line2D]) -> Figure:
         height += 0.2
         room = int((width - 0.3) * 72 / (8.5 * 0.56))
         fig.suptitle(
-            palette.label(title, room), x=0.01, ha="left", fontsize=8.5, weight="bold"
+            _text.label(title, room), x=0.01, ha="left", fontsize=8.5, weight="bold"
         )
     if handles:
         columns = _columns([str(h.get_label()) for h in handles], width)
@@ -94,7 +96,7 @@ def finish(fig: Figure, title: str, handles: Sequence[Line2D]) -> Figure:
 
 def _columns(labels: Sequence[str], width: float) -> int:
     """How many columns of a legend fit side by side, filled one after the other."""
-    widths = [palette.text_width(text, _FONT) for text in labels]
+    widths = [_text.width(text, _FONT) for text in labels]
     for count in range(len(labels), 1, -1):
         parts = np.array_split(widths, count)
         needed = sum(part.max() + (_HANDLE + 0.6 + _GAP) * _FONT for part in parts)
@@ -119,7 +121,7 @@ def entry(name: str, look: Look, theme: ThemeName, note: str = "") -> Line2D:
     Returns:
         A line that is not part of any axes.
     """
-    said = palette.label(name, 24) + (f" ({note})" if note else "")
+    said = _text.label(name, 24) + (f" ({note})" if note else "")
     return Line2D([], [], label=said, **stroke(look, theme), markersize=3.8)
 
 
@@ -142,7 +144,7 @@ def stroke(look: Look, theme: ThemeName) -> dict[str, Any]:
 
 
 def message(ax: Axes, text: str, theme: ThemeName, *, empty: bool) -> None:
-    """Say in the middle of a panel why there is little or nothing in it.
+    """Say in a panel why there is little or nothing in it.
 
     Args:
         ax: The panel.
@@ -153,7 +155,7 @@ def message(ax: Axes, text: str, theme: ThemeName, *, empty: bool) -> None:
     paint = palette.THEMES[theme]
     ax.text(
         0.5,
-        0.5,
+        0.5 if empty else 0.12,
         text,
         transform=ax.transAxes,
         ha="center",
@@ -199,7 +201,7 @@ def log_ticks(axis: Axis) -> None:
         axis: The axis, with its limits.
     """
     low, high = axis.get_view_interval()
-    if high < 30 * low:
+    if high < 50 * low:
         axis.set_minor_locator(LogLocator(subs=(2.0, 5.0)))
         axis.set_major_formatter(_PLAIN)
         axis.set_minor_formatter(_PLAIN)
@@ -232,3 +234,64 @@ def looks_of(comparison: Comparison) -> Mapping[str, Look]:
         Looks by name.
     """
     return palette.looks(comparison.optimizers)
+
+
+def check(comparison: Comparison, problem: str, x: str, y: str) -> None:
+    """Refuse what is not there, with what is.
+
+    Args:
+        comparison: What was run.
+        problem: A problem's name.
+        x: A horizontal axis.
+        y: A vertical axis.
+
+    Raises:
+        ValueError: One of them is unknown.
+    """
+    _checks.known("problem", problem, comparison.problems)
+    _checks.known("x axis", x, XLABEL)
+    _checks.known("y axis", y, ("gap", "value", "grad_norm"))
+
+
+def legend(
+    comparison: Comparison,
+    problem: str,
+    theme: ThemeName,
+    noted: Collection[str],
+    note: str,
+) -> list[Line2D]:
+    """An entry for each optimizer that ran on a problem.
+
+    Args:
+        comparison: What was run.
+        problem: The problem's name.
+        theme: "light" or "dark".
+        noted: Optimizers of which there is something to say.
+        note: What to say of them, in brackets.
+
+    Returns:
+        Lines with their labels.
+    """
+    there = {run.optimizer for run in comparison.select(problem)}
+    return [
+        entry(name, look, theme, note if name in noted else "")
+        for name, look in looks_of(comparison).items()
+        if name in there
+    ]
+
+
+def ylabel(comparison: Comparison, problem: str, y: str) -> str:
+    """What a vertical axis shows, for people.
+
+    Args:
+        comparison: What was run.
+        problem: The problem's name.
+        y: "gap", "value" or "grad_norm".
+
+    Returns:
+        A label.
+    """
+    if y == "gap":
+        known = problem in comparison.minimum
+        return "loss − minimum" if known else "loss − lowest seen"
+    return "loss" if y == "value" else "largest gradient entry"

@@ -14,7 +14,7 @@ from matplotlib.ticker import MaxNLocator
 
 from jaxcalc.comparison import Comparison, Runs
 from jaxcalc.problems import Problem
-from jaxcalc.reports import _frame, palette
+from jaxcalc.reports import _frame, _text, palette
 from jaxcalc.reports.palette import DOUBLE, SINGLE, ThemeName
 
 TOGETHER = 4
@@ -77,7 +77,7 @@ def paths(
                 stroke = _frame.stroke(looks[name], theme)
                 _path(ax, found[name], lower, upper, stroke, order, theme)
             if apart:
-                ax.set_title(palette.label(here[0], 22), fontsize=7.5, pad=3)
+                ax.set_title(_text.label(here[0], 22), fontsize=7.5, pad=3)
                 ax.tick_params(labelsize=6.5)
             start = next(iter(found.values()))[0]
             _points(ax, start, problem, theme)
@@ -268,8 +268,8 @@ def _name_axes(
     if len(names) != 2 or not all(names):
         names = ["first parameter", "second parameter"]
     if apart:
-        fig.supxlabel(palette.label(names[0]), fontsize=8)
-        fig.supylabel(palette.label(names[1]), fontsize=8)
+        fig.supxlabel(_text.label(names[0]), fontsize=8)
+        fig.supylabel(_text.label(names[1]), fontsize=8)
     else:
-        panels[0, 0].set_xlabel(palette.label(names[0]))
-        panels[0, 0].set_ylabel(palette.label(names[1]))
+        panels[0, 0].set_xlabel(_text.label(names[0]))
+        panels[0, 0].set_ylabel(_text.label(names[1]))

@@ -12,18 +12,15 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
-from jaxcalc import _checks
 from jaxcalc.comparison import Comparison
 from jaxcalc.reports import _frame, palette, series
 from jaxcalc.reports.contours import paths
 from jaxcalc.reports.palette import DOUBLE, SINGLE, ThemeName
-from jaxcalc.reports.series import Curve, Rates, XAxis, YAxis
+from jaxcalc.reports.rates import rate_sensitivity
+from jaxcalc.reports.series import Curve, XAxis, YAxis
 
 __all__ = ["convergence", "convergence_panels", "paths", "rate_sensitivity"]
-
-HEIGHT = 2.1  # inches, of the axes alone
 
 
 def convergence(
@@ -56,13 +53,13 @@ def convergence(
     Raises:
         ValueError: The problem, an axis or the theme is unknown.
     """
-    _check(comparison, problem, x, y)
+    _frame.check(comparison, problem, x, y)
     with palette.drawing(theme):
-        fig = _frame.sheet(SINGLE, HEIGHT)
+        fig = _frame.sheet(SINGLE, _frame.HEIGHT)
         failed = _convergence(fig.subplots(), comparison, problem, x, y, theme)
         if bare:
             return fig
-        handles = _legend(comparison, problem, theme, dict.fromkeys(failed, "diverged"))
+        handles = _frame.legend(comparison, problem, theme, failed, "diverged")
         return _frame.finish(fig, _frame.title_of(comparison, problem), handles)
 
 
@@ -87,94 +84,17 @@ def convergence_panels(
     Raises:
         ValueError: The problem, the axis or the theme is unknown.
     """
-    _check(comparison, problem, "steps", y)
+    _frame.check(comparison, problem, "steps", y)
     with palette.drawing(theme):
-        fig = _frame.sheet(DOUBLE, HEIGHT)
+        fig = _frame.sheet(DOUBLE, _frame.HEIGHT)
         failed = set()
         panels = fig.subplots(1, 3, sharey=True)
         for ax, x in zip(panels, ("steps", "work", "seconds"), strict=True):
             failed |= _convergence(ax, comparison, problem, x, y, theme)
             ax.label_outer()
         fig.align_xlabels()
-        handles = _legend(comparison, problem, theme, dict.fromkeys(failed, "diverged"))
+        handles = _frame.legend(comparison, problem, theme, failed, "diverged")
         return _frame.finish(fig, _frame.title_of(comparison, problem), handles)
-
-
-def rate_sensitivity(
-    comparison: Comparison,
-    problem: str,
-    *,
-    theme: ThemeName = "light",
-    bare: bool = False,
-) -> Figure:
-    """What is left at the end of a run against its learning rate.
-
-    Median and interquartile band over tuning seeds; a ring marks the chosen rate.
-    Above, a row for each optimizer shows the rates that diverge: a cross where half
-    of the seeds or more do, a dot where some do. An optimizer without a learning rate
-    is a level line.
-
-    Args:
-        comparison: What was run.
-        problem: The problem's name.
-        theme: "light" or "dark".
-        bare: Without title and legend.
-
-    Returns:
-        A figure one column wide.
-
-    Raises:
-        ValueError: The problem or the theme is unknown.
-    """
-    _check(comparison, problem, "steps", "gap")
-    with palette.drawing(theme):
-        found = {
-            name: rates
-            for name in comparison.optimizers
-            if (rates := series.rates(comparison, problem, name)) is not None
-        }
-        bad = [name for name, rates in found.items() if rates.failed.any()]
-        strip = 0.085 * len(bad) + 0.03
-        fig = _frame.sheet(SINGLE, HEIGHT + strip)
-        if bad:
-            top, ax = fig.subplots(2, sharex=True, height_ratios=(strip, HEIGHT))
-            fig.set_layout_engine("constrained", hspace=0)
-            _diverged(top, {name: found[name] for name in bad}, comparison, theme)
-        else:
-            ax = fig.subplots()
-        _sensitivity(ax, found, comparison, problem, theme)
-        if bare:
-            return fig
-        untuned = [name for name, rates in found.items() if rates.tried.size == 0]
-        handles = _legend(comparison, problem, theme, dict.fromkeys(untuned, "no rate"))
-        return _frame.finish(fig, _frame.title_of(comparison, problem), handles)
-
-
-def _check(comparison: Comparison, problem: str, x: str, y: str) -> None:
-    """Refuse what is not there, with what is."""
-    _checks.known("problem", problem, comparison.problems)
-    _checks.known("x axis", x, ("steps", "work", "seconds"))
-    _checks.known("y axis", y, ("gap", "value", "grad_norm"))
-
-
-def _legend(
-    comparison: Comparison, problem: str, theme: ThemeName, notes: dict[str, str]
-) -> list[Line2D]:
-    """An entry for each optimizer that ran on the problem."""
-    there = {run.optimizer for run in comparison.select(problem)}
-    return [
-        _frame.entry(name, look, theme, notes.get(name, ""))
-        for name, look in _frame.looks_of(comparison).items()
-        if name in there
-    ]
-
-
-def _ylabel(comparison: Comparison, problem: str, y: YAxis) -> str:
-    """What the vertical axis shows, for people."""
-    if y == "gap":
-        known = problem in comparison.minimum
-        return "loss − minimum" if known else "loss − lowest seen"
-    return "loss" if y == "value" else "largest gradient entry"
 
 
 def _convergence(
@@ -191,7 +111,7 @@ def _convergence(
     curves = {run.optimizer: series.curve(run, x, y, reference) for run in runs}
     found = {k: c for k, c in curves.items() if c and np.isfinite(c.middle).any()}
     palette.dress(ax, theme)
-    ax.set_ylabel(_ylabel(comparison, problem, y))
+    ax.set_ylabel(_frame.ylabel(comparison, problem, y))
     ax.set_xlabel(_frame.XLABEL[x])
     failed = {k for k, c in curves.items() if c and not np.isfinite(c.middle[-1])}
     if not found:
@@ -199,10 +119,12 @@ def _convergence(
         _frame.message(ax, why, theme, empty=True)
         return failed
     floor = _scale_y(ax, list(found.values()), comparison, problem, y)
-    # The picture ends where the last line does or leaves it.
-    top = ax.get_ylim()[1]
-    last = {k: np.flatnonzero(c.middle <= top).max(initial=0) for k, c in found.items()}
-    ends = {k: float(c.x[last[k]]) for k, c in found.items()}
+    # The picture ends where the last line does, or where it leaves for good.
+    inside = {k: np.flatnonzero(c.middle <= ax.get_ylim()[1]) for k, c in found.items()}
+    ends = {
+        k: float(c.x[min(inside[k].max(initial=-1) + 1, c.x.size - 1)])
+        for k, c in found.items()
+    }
     # What diverged at once is no reason for a logarithmic axis.
     counted = [end for k, end in ends.items() if k not in failed and end > 0]
     counted.append(max(ends.values()) or 1.0)
@@ -232,7 +154,7 @@ def _scale_y(
     """Choose the vertical scale and limits; returns the lowest value to draw."""
     middle = np.concatenate([c.middle for c in curves])
     middle = middle[np.isfinite(middle)]
-    start = max(c.high[0] if np.isfinite(c.high[0]) else c.middle[0] for c in curves)
+    start = max((h for c in curves if np.isfinite(h := c.high[0])), default=middle[0])
     if y == "value" and not (middle.min() > 0 and start > 30 * middle.min()):
         low = np.concatenate([c.low for c in curves])
         bottom = low[np.isfinite(low)].min()
@@ -288,106 +210,3 @@ def _line(
             out = int(np.flatnonzero(middle <= high).max(initial=-1)) + 1
             at, height = x[out : out + 1], np.array([high])
     ax.plot(at, height, **end)
-
-
-def _diverged(
-    ax: Axes, found: dict[str, Rates], comparison: Comparison, theme: ThemeName
-) -> None:
-    """A row for each optimizer with rates that diverge."""
-    palette.dress(ax, theme)
-    ax.grid(visible=False)
-    looks = _frame.looks_of(comparison)
-    for row, (name, rates) in enumerate(reversed(found.items())):
-        colour = looks[name].colour(theme)
-        most = rates.failed >= 0.5
-        some = (rates.failed > 0) & ~most
-        ax.plot(
-            rates.tried[most],
-            np.full(most.sum(), row),
-            "x",
-            color=colour,
-            markersize=4,
-            markeredgewidth=1.2,
-        )
-        ax.plot(rates.tried[some], np.full(some.sum(), row), ".", color=colour)
-    ax.set_ylim(-0.7, len(found) - 0.3)
-    ax.set_yticks([])
-    ax.tick_params(which="both", length=0, labelbottom=False)
-    ax.set_ylabel("diverged", rotation=0, ha="right", va="center", fontsize=7)
-    ax.axhspan(-0.7, len(found) - 0.3, color=palette.THEMES[theme].grid, alpha=0.5)
-    for side in ("left", "bottom"):
-        ax.spines[side].set_visible(False)
-
-
-def _sensitivity(
-    ax: Axes,
-    found: dict[str, Rates],
-    comparison: Comparison,
-    problem: str,
-    theme: ThemeName,
-) -> None:
-    """Final gaps against rates, below the strip."""
-    palette.dress(ax, theme)
-    ax.set_xlabel("learning rate")
-    ax.set_ylabel("final " + _ylabel(comparison, problem, "gap"))
-    floor = series.rounding(comparison, problem)
-    middles = np.concatenate([r.middle for r in found.values()] or [np.empty(0)])
-    tried = np.concatenate([r.tried for r in found.values()] or [np.empty(0)])
-    drawn = np.maximum(middles[np.isfinite(middles)], floor)
-    if tried.size:
-        room = 1.3 if tried.max() > tried.min() else 4
-        ax.set_xscale("log")
-        ax.set_xlim(tried.min() / room, tried.max() * room)
-        _frame.log_ticks(ax.xaxis)
-    if not drawn.size:
-        ax.set_yticks([])
-        _frame.message(ax, "Every rate diverged.", theme, empty=not tried.size)
-        return
-    ax.set_yscale("log")
-    ax.set_ylim(drawn.min() / 2, max(drawn.max(), 10 * drawn.min()) * 2)
-    _frame.log_ticks(ax.yaxis)
-    if not tried.size:
-        ax.set_xticks([])
-        _frame.message(ax, "No learning rates were tried.", theme, empty=False)
-    for order, (name, look) in enumerate(_frame.looks_of(comparison).items()):
-        if name in found:
-            _rate_line(ax, found[name], floor, _frame.stroke(look, theme), order, theme)
-
-
-def _rate_line(
-    ax: Axes,
-    rates: Rates,
-    floor: float,
-    stroke: dict[str, Any],
-    order: int,
-    theme: ThemeName,
-) -> None:
-    """One optimizer's final gap at each rate, with a ring around the chosen one."""
-    ceiling = ax.get_ylim()[1] * 10
-    low, middle, high = (
-        np.clip(part, floor, ceiling) for part in (rates.low, rates.middle, rates.high)
-    )
-    over = 3 + 0.01 * order
-    if not rates.tried.size:
-        if np.isfinite(rates.middle).all():
-            level: dict[str, Any] = stroke | {"marker": ""}
-            ax.axhline(middle[0], **level, zorder=over)
-        return
-    middle = np.where(np.isfinite(rates.middle), middle, np.nan)
-    if np.any(rates.high > rates.low):
-        shown = np.isfinite(rates.middle)
-        colour = stroke["color"]
-        ax.fill_between(
-            rates.tried, low, high, where=shown, color=colour, alpha=0.15, linewidth=0
-        )
-    ax.plot(rates.tried, middle, **stroke, zorder=over)
-    at = np.flatnonzero(np.isclose(rates.tried, rates.chosen, rtol=1e-6, atol=0))
-    ring: dict[str, Any] = {
-        "marker": "o",
-        "markersize": 8,
-        "markerfacecolor": "none",
-        "markeredgewidth": 1.1,
-        "markeredgecolor": palette.THEMES[theme].ink,
-        "linestyle": "",
-    }
-    ax.plot(rates.tried[at], middle[at], **ring, zorder=over + 1)

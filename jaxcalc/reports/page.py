@@ -258,14 +258,24 @@ def _legend(comparison: Comparison, problem: str) -> list[dict[str, str]]:
 
 
 def _settings(protocol: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """The protocol's entries as text; long lists are shortened."""
-    shown = []
-    for key, value in protocol.items():
-        text = str(value)
-        if len(text) > 300:
-            text = f"{text[:300]} …"
-        shown.append((str(key).replace("_", " "), text))
-    return shown
+    """The protocol's entries as text."""
+    return [(str(key).replace("_", " "), _shown(v)) for key, v in protocol.items()]
+
+
+def _shown(value: Any) -> str:
+    """A setting for people: numbers are short, and so are long lists."""
+    if value is None:
+        return "by default"
+    if isinstance(value, bool | str):
+        return str(value)
+    if isinstance(value, int | float):
+        return f"{value:.6g}"
+    if isinstance(value, Mapping):
+        return "; ".join(f"{key}: {_shown(v)}" for key, v in value.items())
+    if isinstance(value, Iterable):
+        parts = [_shown(part) for part in value]
+        return ", ".join(parts if len(parts) <= 40 else [*parts[:39], "…", parts[-1]])
+    return str(value)
 
 
 def _relative(path: Path | None, folder: Path) -> str | None:
@@ -276,7 +286,7 @@ def _relative(path: Path | None, folder: Path) -> str | None:
 
 
 def _png_size(path: Path) -> tuple[int, int]:
-    """Width and height at which a PNG of 200 dots per inch is shown, a little larger."""
+    """Width and height to show a PNG of 200 dots per inch at, a little enlarged."""
     with Path(path).open("rb") as file:
         head = file.read(24)
     if head[:8] != b"\x89PNG\r\n\x1a\n":

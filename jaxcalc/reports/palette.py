@@ -15,10 +15,11 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from matplotlib import font_manager, rc_context
+from matplotlib import rc_context
 from matplotlib.axes import Axes
 
 from jaxcalc import _checks
+from jaxcalc.reports import _text
 
 ThemeName = Literal["light", "dark"]
 
@@ -26,8 +27,6 @@ SINGLE = 85 / 25.4
 """Width of one column of a paper, in inches."""
 DOUBLE = 175 / 25.4
 """Width of a page of a paper, in inches."""
-
-FONT = "DejaVu Sans"  # it comes with matplotlib: the same picture everywhere
 
 
 @dataclass(frozen=True)
@@ -169,7 +168,7 @@ def drawing(theme: ThemeName) -> AbstractContextManager[None]:
     paint = THEMES[_checks.known("theme", theme, THEMES)]
     settings: Any = {
         "font.family": ["sans-serif"],
-        "font.sans-serif": [FONT],
+        "font.sans-serif": [_text.FONT],
         "font.size": 8,
         "text.color": paint.ink,
         "text.usetex": False,
@@ -216,48 +215,6 @@ def dress(ax: Axes, theme: ThemeName) -> None:
     ax.tick_params(which="major", length=3, pad=2.5)
     ax.tick_params(which="minor", length=1.6)
     ax.grid(visible=True, which="major", color=paint.grid, linewidth=0.6)
-
-
-def label(text: str, most: int = 34) -> str:
-    """Make any text safe to draw: no mathematics, no missing letters, not too long.
-
-    Args:
-        text: What a user called something.
-        most: Letters that there is room for; the middle of a longer text is left out.
-
-    Returns:
-        One line of text.
-    """
-    line = " ".join(str(text).split()) or "unnamed"
-    known = _letters()
-    line = "".join(c if ord(c) in known else "\N{WHITE SQUARE}" for c in line)
-    if len(line) > most:
-        tail = most // 3
-        line = f"{line[: most - tail - 1].rstrip()}…{line[-tail:].lstrip()}"
-    return line.replace("$", r"\$")
-
-
-def text_width(text: str, size: float) -> float:
-    """How wide a line of text is.
-
-    Args:
-        text: What `label` returned.
-        size: Size of the font in points.
-
-    Returns:
-        Points.
-    """
-    font = font_manager.get_font(font_manager.findfont(FONT))
-    font.set_size(size, 72)
-    font.set_text(text, 0)
-    return font.get_width_height()[0] / 64
-
-
-@functools.cache
-def _letters() -> frozenset[int]:
-    """Code points that the font can draw."""
-    font = font_manager.get_font(font_manager.findfont(FONT))
-    return frozenset(font.get_charmap())
 
 
 def recolour(svg: str) -> str:

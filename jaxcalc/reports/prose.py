@@ -117,28 +117,28 @@ def protocol(comparison: Comparison) -> list[str]:
     ]
     if tuning:
         rates = _distinct(tuning, "rates")
+        each = max(np.unique(run.rates).size for run in tuning)
         said.append(
-            f"Each learning rate was chosen on the problem at hand from "
-            f"{plural(len(rates), 'rate')} between {number(rates[0])} and "
-            f"{number(rates[-1])}, each tried on "
-            f"{plural(len(_distinct(tuning, 'seeds')), 'tuning seed')}."
+            f"Learning rates were tuned on each problem: {plural(each, 'rate')} for "
+            f"each optimizer, between {number(rates[0])} and {number(rates[-1])}, each "
+            f"tried on {plural(len(_distinct(tuning, 'seeds')), 'tuning seed')}."
         )
+        rule = comparison.protocol.get("rule")
+        if isinstance(rule, str):
+            said.append(f"The rule of choice: {rule}")
     if evaluation:
         seeds = plural(len(_distinct(evaluation, "seeds")), "evaluation seed")
         tail = (
             ", none of which was used for tuning" if _apart(tuning, evaluation) else ""
         )
         said.append(f"What is shown are runs from {seeds}{tail}.")
-    untuned = [
-        name
-        for name in comparison.optimizers
-        if not np.isfinite(
-            np.concatenate([r.rates for r in comparison.select(optimizer=name)])
-        ).any()
-    ]
+    untuned = _without(comparison, rate=False)
     if untuned:
         verb = "has" if len(untuned) == 1 else "have"
         said.append(f"{listed(untuned)} {verb} no learning rate and took part untuned.")
+    given = _without(comparison, rate=True)
+    if given:
+        said.append(f"The learning rate of {listed(given)} was given, not tuned.")
     dtypes = sorted({str(run.value.dtype) for run in comparison.runs})
     if comparison.runs:
         steps = comparison.protocol.get("max_steps")
@@ -150,6 +150,17 @@ def protocol(comparison: Comparison) -> list[str]:
         "any run of any optimizer has seen: one reference for all."
     )
     return said
+
+
+def _without(comparison: Comparison, *, rate: bool) -> list[str]:
+    """Optimizers that were not tuned: without a rate, or with a single one."""
+    return [
+        name
+        for name in comparison.optimizers
+        if not comparison.select(optimizer=name, phase="tuning")
+        and rate
+        == np.isfinite([r.rates[0] for r in comparison.select(optimizer=name)]).any()
+    ]
 
 
 def _distinct(runs: Sequence[Runs], field: str) -> np.ndarray:

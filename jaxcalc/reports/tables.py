@@ -59,8 +59,8 @@ class Row:
     diverged: int
 
     @property
-    def tuned(self) -> bool:
-        """Whether there is a learning rate that was chosen."""
+    def has_rate(self) -> bool:
+        """Whether the optimizer takes a learning rate."""
         return math.isfinite(self.rate)
 
     @property
@@ -210,7 +210,7 @@ def cells(row: Row) -> tuple[str, ...]:
     """
     return (
         row.optimizer,
-        number(row.rate) if row.tuned else "none, untuned",
+        number(row.rate) if row.has_rate else "none, untuned",
         f"{row.reached} of {row.runs}",
         count(row.steps),
         count(row.work),
