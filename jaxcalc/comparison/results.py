@@ -1,6 +1,6 @@
 """What a comparison found: plain arrays, one record for each problem and optimizer."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -134,6 +134,44 @@ class Comparison:
             run
             for run in self.runs
             if all(v is None or getattr(run, k) == v for k, v in wanted.items())
+        )
+
+    def joined(self, other: "Comparison") -> "Comparison":
+        """Two comparisons of different problems, made under the same rules, as one.
+
+        Args:
+            other: Runs of problems that are not in this one.
+
+        Returns:
+            A comparison with the runs of both.
+
+        Raises:
+            ValueError: A problem is in both, or the rules differ.
+        """
+        both = sorted(set(self.problems) & set(other.problems))
+        if both:
+            raise ValueError(f"both comparisons have runs of {', '.join(both)}")
+        own = ("problems", "optimizers")
+        differing = [
+            key
+            for key in self.protocol
+            if key not in own and self.protocol[key] != other.protocol.get(key)
+        ]
+        if differing:
+            raise ValueError(
+                f"the comparisons were made under different rules: {differing}"
+            )
+        merged = {
+            key: list(dict.fromkeys([*self.protocol[key], *other.protocol[key]]))
+            for key in own
+        }
+        return replace(
+            self,
+            runs=self.runs + other.runs,
+            protocol={**self.protocol, **merged},
+            titles={**self.titles, **other.titles},
+            minimum={**self.minimum, **other.minimum},
+            sources={**self.sources, **other.sources},
         )
 
     def table(self) -> Any:

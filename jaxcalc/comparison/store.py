@@ -101,7 +101,7 @@ class Store:
             return
         timings = {name: getattr(runs, name) for name in _TIMINGS}
         table = _runs_table((runs,), {"digest": digest, "timings": timings})
-        write_atomically(file, lambda path: parquet().write_table(table, path))
+        _write_table(file, table)
         for part in self._parts(place):
             part.unlink()
 
@@ -169,7 +169,6 @@ def save(comparison: Comparison, folder: Path) -> Path:
         The folder.
     """
     writable(folder)
-    pq = parquet()
     runs = _runs_table(comparison.runs, {})
     table = comparison.table()
     timings = _timings_table(comparison)
@@ -178,9 +177,8 @@ def save(comparison: Comparison, folder: Path) -> Path:
         for name in ("protocol", "environment", "titles", "minimum", "sources")
     }
     text = json.dumps(header, indent=1)
-    write_atomically(folder / "runs.parquet", lambda p: pq.write_table(runs, p))
-    write_atomically(folder / "table.parquet", lambda p: pq.write_table(table, p))
-    write_atomically(folder / "timings.parquet", lambda p: pq.write_table(timings, p))
+    for name, held in (("runs", runs), ("table", table), ("timings", timings)):
+        _write_table(folder / f"{name}.parquet", held)
     write_atomically(folder / "protocol.json", lambda p: p.write_text(text))
     return folder
 
@@ -288,6 +286,11 @@ def parquet() -> Any:
             "tables and stores need pyarrow: pip install 'jaxcalc[reports]'"
         ) from error
     return pyarrow.parquet
+
+
+def _write_table(file: Path, table: Any) -> None:
+    write = parquet().write_table
+    write_atomically(file, lambda path: write(table, path, compression="zstd"))
 
 
 def _same_digest(file: Path, was: str, now: str) -> None:

@@ -188,7 +188,9 @@ def positive_definite_solve(
     def by_eigenvalues() -> Float[Array, " n"]:
         # eigh of a matrix that is not finite may not return at all.
         finite = jnp.all(jnp.isfinite(hessian))
-        values, vectors = jnp.linalg.eigh(jnp.where(finite, hessian, jnp.eye(n)))
+        values, vectors = jnp.linalg.eigh(
+            jnp.where(finite, hessian, jnp.eye(n, dtype=hessian.dtype))
+        )
         size = jnp.abs(values)
         largest = jnp.max(size)
         # Semidefinite but for rounding: a small curvature is still the curvature, as
