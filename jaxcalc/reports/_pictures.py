@@ -24,6 +24,7 @@ def save(figure: Figure, stem: Path) -> None:
     ):
         with palette.drawing("light"), io.BytesIO() as out:
             figure.savefig(out, format=suffix, dpi=200, metadata=data)
+            figure.set_layout_engine("none")  # what the first drawing found stays
             _files.write(stem.with_name(f"{stem.name}.{suffix}"), out.getvalue())
 
 

@@ -8,7 +8,7 @@ import functools
 import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 from urllib.parse import quote
 
 import numpy as np
@@ -30,6 +30,7 @@ except ImportError as missing:
 __all__ = ["Found", "slug", "write", "write_index"]
 
 
+@runtime_checkable
 class Found(Protocol):
     """What an experiment hands over: a sentence, a picture, and perhaps a page."""
 
@@ -218,7 +219,7 @@ def _section(
             f"{title}: the path of each optimizer over the contours of the loss.",
         )
     return {
-        "id": name,
+        "id": f"problem-{name}",
         "title": title,
         "verdict": prose.verdict(mine),
         "legend": _legend(comparison, problem),

@@ -60,8 +60,8 @@ THEMES = {
     ),
 }
 
-SOLID, DASHED, DASHDOT = (0, ()), (0, (4.2, 1.6)), (0, (4.5, 1.4, 1, 1.4))
-DOTTED, LONG = (0, (1.1, 1.3)), (0, (8, 1.8))
+SOLID, DASHED, DASHDOT = (0, ()), (0, (4.2, 1.6)), (0, (4.5, 1.4, 1.0, 1.4))
+DOTTED, LONG = (0, (1.1, 1.3)), (0, (8.0, 1.8))
 
 
 @dataclass(frozen=True)

@@ -145,14 +145,26 @@ def number(value: float, digits: int = 2) -> str:
     if value == 0:
         return "0"
     rounded = float(f"{value:.{digits - 1}e}")
-    if 1e-3 <= abs(rounded) < 1e5:
+    if abs(rounded) >= 1e-3 and abs(value) < 99_999.5:
         if abs(value) >= 10 ** (digits - 1):
             return f"{value:,.0f}"
         return f"{rounded:.{digits}g}"
     mantissa, exponent = f"{rounded:.{digits - 1}e}".split("e")
-    power = str(int(exponent)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
     mantissa = mantissa.rstrip("0").rstrip(".")
-    return f"10{power}" if mantissa == "1" else f"{mantissa}×10{power}"
+    times = "" if mantissa == "1" else f"{mantissa}×"
+    return f"{times}10{raised(int(exponent))}"
+
+
+def raised(exponent: int) -> str:
+    """An exponent in raised letters.
+
+    Args:
+        exponent: A whole number.
+
+    Returns:
+        Text such as "⁻⁹".
+    """
+    return str(exponent).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
 
 
 def count(value: float) -> str:
@@ -276,15 +288,15 @@ _LATEX = {
     "×": r"$\times$",
     "µ": r"$\mu$",
 } | {c: "\\" + c for c in "&%$#_{}"}
-_POWERS = dict(zip("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789", strict=True))
+_LOWERED = dict(zip("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789", strict=True))
 
 
 def _in_latex(text: str) -> str:
     """Text that LaTeX shows as it is."""
     out, power = [], ""
     for c in " ".join(text.split()) + "\n":
-        if c in _POWERS:
-            power += _POWERS[c]
+        if c in _LOWERED:
+            power += _LOWERED[c]
             continue
         if power:
             out.append(f"$^{{{power}}}$")

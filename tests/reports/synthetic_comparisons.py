@@ -195,6 +195,7 @@ def wander(names=("sgd", "adam", "newton"), steps=400, start=(-1.2, 1.0)):
                 problem="valley",
                 optimizer=name,
                 status=[status],
+                rates=[np.nan if name == "newton" else 0.1],
                 path=[points],
             )
         )

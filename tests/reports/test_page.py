@@ -1,0 +1,408 @@
+"""The page: complete, offline, readable by machines too, and harmless."""
+
+import base64
+import errno
+import importlib
+import re
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+from types import SimpleNamespace
+from urllib.parse import unquote
+from xml.etree import ElementTree as ET
+
+import pytest
+from reports.synthetic_comparisons import (
+    comparison,
+    decay,
+    runs,
+    study,
+    valley,
+    wander,
+)
+
+from jaxcalc.comparison import Comparison
+from jaxcalc.minimization import Status
+from jaxcalc.reports import _files, page, prose, tables
+
+VOID = {"meta", "img", "source", "br", "line", "link", "hr"}
+SVG = "{http://www.w3.org/2000/svg}"
+EVIL = "<script>alert('x')</script>"
+PIXEL = (
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGA"
+    "WjR9awAAAABJRU5ErkJggg=="
+)
+
+
+class Reader(HTMLParser):
+    """Elements with their attributes; fails where elements are not nested."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.elements, self.open, self.said = [], [], []
+        self.feed(text)
+        self.close()
+        assert not self.open
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if "style" not in self.open:
+            self.said.append(data)
+
+    @property
+    def text(self):
+        return " ".join(" ".join(self.said).split())
+
+    def all(self, tag):
+        return [attrs for name, attrs in self.elements if name == tag]
+
+
+def both():
+    """A comparison on two problems, one of them with paths."""
+    one, two = study(("sgd", "lion", "newton")), wander(("sgd", "newton"))
+    return Comparison(
+        runs=one.runs + two.runs,
+        protocol=one.protocol | {"rule": "The best one.", "tol": None},
+        environment=one.environment,
+        titles=one.titles | two.titles,
+        minimum=one.minimum | two.minimum,
+        sources={"valley": "Rosenbrock (1960), see https://example.org"},
+    )
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    """A written report and the reader of its page."""
+    folder = tmp_path_factory.mktemp("report")
+    path = page.write(
+        both(), folder, title="Three optimizers", problems=[valley()], intro="Why?"
+    )
+    return path, Reader(path.read_text())
+
+
+def test_the_page_is_one_file_with_all_its_figures(written):
+    _, reader = written
+    pictures = reader.all("img")
+    # Three of convergence on each problem, rates on one, paths on the other.
+    assert len(pictures) == 8
+    assert len(reader.all("source")) == 8
+    for image in pictures + reader.all("source"):
+        address = image.get("src") or image["srcset"]
+        kind, drawing = address.split(",", 1)
+        assert kind == "data:image/svg+xml"
+        assert not re.search(r"\s", address)
+        assert ET.fromstring(unquote(drawing)).tag == f"{SVG}svg"
+    assert all(
+        source["media"] == "(prefers-color-scheme: dark)"
+        for source in reader.all("source")
+    )
+
+
+def test_the_page_loads_nothing(written):
+    path, reader = written
+    assert not {"script", "link", "iframe", "object", "embed", "base", "form"} & {
+        tag for tag, _ in reader.elements
+    }
+    for tag, attrs in reader.elements:
+        for name in ("src", "srcset", "data", "poster", "background"):
+            assert attrs.get(name, "data:").startswith("data:"), (tag, name)
+        assert not any(name.startswith("on") for name in attrs)
+        assert "url(" not in attrs.get("style", "")
+    style = re.search("<style>(.*?)</style>", path.read_text(), re.DOTALL)[1]
+    assert "url(" not in style
+    assert "@import" not in style
+    for drawing in reader.all("img"):
+        inside = unquote(drawing["src"])
+        assert set(re.findall(r'href="(.)', inside)) == {"#"}
+        assert "<script" not in inside
+
+
+def test_every_link_leads_somewhere(written):
+    path, reader = written
+    anchors = {attrs["id"] for _, attrs in reader.elements if "id" in attrs}
+    for link in (attrs["href"] for attrs in reader.all("a")):
+        if link.startswith("#"):
+            assert link[1:] in anchors
+        else:
+            assert (path.parent / link).is_file(), link
+
+
+def test_ids_are_unique_and_labels_refer_to_them(written):
+    _, reader = written
+    ids = [attrs["id"] for _, attrs in reader.elements if "id" in attrs]
+    assert len(ids) == len(set(ids))
+    for _, attrs in reader.elements:
+        assert attrs.get("aria-labelledby", ids[0]) in ids
+
+
+def test_people_who_cannot_see_it_can_read_it(written):
+    _, reader = written
+    assert all(image["alt"].strip() for image in reader.all("img"))
+    assert all(image["width"] and image["height"] for image in reader.all("img"))
+    assert reader.all("html")[0]["lang"] == "en"
+    for landmark in ("header", "nav", "main", "footer"):
+        assert len(reader.all(landmark)) == 1
+    assert len(reader.all("h1")) == 1
+    assert len(reader.all("figcaption")) == len(reader.all("figure"))
+    assert len(reader.all("caption")) == len(reader.all("table")) == 2
+    assert all(cell["scope"] in ("row", "col") for cell in reader.all("th"))
+    for box in (d for d in reader.all("div") if d.get("class") == "scroll"):
+        assert box["tabindex"] == "0"
+        assert box["aria-label"]
+
+
+def test_the_page_says_what_was_run_and_what_came_out(written):
+    _, reader = written
+    for words in (
+        "Three optimizers Why?",
+        "newton needed the least work to bring the gap down to 10⁻⁶ of its start",
+        "lion diverged in 3 of 8 runs.",
+        "newton has no learning rate and took part untuned",
+        "The rule of choice: The best one.",
+        "8 evaluation seeds, none of which was used for tuning",
+        Status.NONFINITE.describe,
+        "lion (3 of 8)",
+        "Rosenbrock (1960)",
+        "0.10.2",
+        "by default",
+        "none, untuned",
+    ):
+        assert words in reader.text, words
+
+
+def test_the_tables_and_figures_lie_beside_it(written):
+    path, _ = written
+    rows = tables.summary(both())
+    folder = path.parent
+    assert (folder / "table.md").read_text() == tables.markdown(rows)
+    assert (folder / "table.tex").read_text() == tables.latex(rows)
+    kinds = {"bowl-convergence", "bowl-rates", "valley-convergence", "valley-paths"}
+    for suffix, magic in (("png", b"\x89PNG"), ("pdf", b"%PDF")):
+        found = {p.stem: p for p in folder.glob(f"*.{suffix}")}
+        assert set(found) == kinds
+        assert all(p.read_bytes().startswith(magic) for p in found.values())
+    assert not list(folder.glob("*.partial"))
+
+
+def test_the_same_comparison_writes_the_same_bytes(tmp_path):
+    made = comparison(runs([decay(s, 0.5, 9) for s in (1.0, 2.0)]))
+    for name in ("one", "two"):
+        page.write(made, tmp_path / name, title="Twice")
+    for path in (tmp_path / "one").iterdir():
+        assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes(), path
+
+
+def test_names_that_hold_html_or_a_path_do_no_harm(tmp_path):
+    problem, optimizer = f"../../{EVIL}", f'"><img src=x onerror=a>{EVIL}'
+    made = comparison(
+        runs([decay(1.0, 0.5, 9)] * 3, problem=problem, optimizer=optimizer),
+        titles={problem: EVIL},
+        sources={problem: EVIL},
+        environment={EVIL: EVIL},
+        protocol={EVIL: [EVIL]},
+    )
+    path = page.write(made, tmp_path / "in" / "here", title=EVIL, intro=EVIL)
+    reader = Reader(path.read_text())
+    assert not reader.all("script")
+    assert all(image["src"].startswith("data:") for image in reader.all("img"))
+    assert reader.text.count(EVIL) > 8
+    everything = [p for p in tmp_path.rglob("*") if p.is_file()]
+    assert {p.parent for p in everything} == {path.parent}
+    assert all(re.fullmatch(r"[a-z0-9-]+\.[a-z]+", p.name) for p in everything)
+
+
+def test_problems_whose_file_names_coincide_keep_apart(tmp_path):
+    made = comparison(*[runs([[2.0, 1.0]], problem=name) for name in ("a b", "A/b")])
+    reader = Reader(page.write(made, tmp_path, title="Two").read_text())
+    assert {p.name for p in tmp_path.glob("*.png")} == {
+        "a-b-convergence.png",
+        "a-b-2-convergence.png",
+    }
+    assert {s.get("aria-labelledby") for s in reader.all("section")} >= {
+        "problem-a-b",
+        "problem-a-b-2",
+    }
+
+
+@pytest.fixture
+def undrawn(monkeypatch):
+    """Pages without their figures, where only the text matters."""
+    blank = {"light": "data:,", "dark": "data:,", "width": 1, "height": 1, "alt": "x"}
+    monkeypatch.setattr(page._pictures, "save", lambda *_: None)
+    monkeypatch.setattr(page._pictures, "image", lambda *_: blank)
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_a_problem_may_be_called_like_a_part_of_the_page(tmp_path):
+    names = ["failures", "protocol", "In short", "sources"]
+    made = comparison(*[runs([[2.0, 1.0]], problem=name) for name in names])
+    reader = Reader(page.write(made, tmp_path, title="Clash").read_text())
+    ids = [attrs["id"] for _, attrs in reader.elements if "id" in attrs]
+    assert len(ids) == len(set(ids)) >= len(names) + 4
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_a_comparison_in_which_all_failed_still_has_a_report(tmp_path):
+    made = comparison(
+        runs([[1.0, float("inf")]] * 2, status=[Status.NONFINITE] * 2),
+        protocol={},
+        environment={},
+    )
+    text = Reader(page.write(made, tmp_path, title="Failure").read_text()).text
+    assert "No optimizer brought the gap down" in text
+    assert "sgd diverged in every run." in text
+
+
+@pytest.mark.parametrize(
+    ("name", "slug"),
+    [
+        ("Breast cancer", "breast-cancer"),
+        ("../../etc/passwd", "etc-passwd"),
+        (EVIL, "script-alert-x-script"),
+        ("Müller–Brown", "mullerbrown"),
+        ("漢字", "unnamed"),
+        ("", "unnamed"),
+        ("a" * 200, "a" * 60),
+        ("..", "unnamed"),
+    ],
+)
+def test_slugs_are_harmless_file_names(name, slug):
+    assert page.slug(name) == slug
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(OSError, match=r"file/report'.*choose another folder"):
+        page.write(comparison(runs([[1.0]])), tmp_path / "file" / "report", title="No")
+
+
+def test_what_was_there_survives_a_write_that_fails(tmp_path, monkeypatch):
+    target = tmp_path / "report.html"
+    target.write_text("old")
+
+    def full(self, data):
+        with self.open("wb") as file:
+            file.write(data[:1])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OSError, match=r"No space left.*free some space") as caught:
+        _files.write(target, "new")
+    assert caught.value.errno == errno.ENOSPC
+    assert target.read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["report.html"]
+
+
+def test_a_read_only_folder_is_a_permission_error(tmp_path, monkeypatch):
+    def refuse(self, data):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "write_bytes", refuse)
+    with pytest.raises(PermissionError, match="make it writable"):
+        page.write_index({}, tmp_path, title="No")
+
+
+def test_the_index_shows_each_experiment(tmp_path):
+    folder = tmp_path / "newton"
+    folder.mkdir()
+    picture, report = folder / "a b.png", folder / "report.html"
+    picture.write_bytes(base64.b64decode(PIXEL))
+    report.write_text("")
+    findings = {
+        "newton_or_not": SimpleNamespace(
+            sentence=f"6 steps, not 200 {EVIL}", picture=picture, page=report
+        ),
+        "paths": SimpleNamespace(sentence="Narrow.", picture=picture, page=None),
+    }
+    path = page.write_index(
+        findings, tmp_path, title="Results", questions={"newton_or_not": "How many?"}
+    )
+    assert path == tmp_path / "index.html"
+    reader = Reader(path.read_text())
+    assert not reader.all("script")
+    assert [image["src"] for image in reader.all("img")] == ["newton/a%20b.png"] * 2
+    assert all(image["width"] and image["alt"] for image in reader.all("img"))
+    links = [a["href"] for a in reader.all("a") if not a["href"].startswith("#")]
+    assert links == ["newton/report.html"]
+    assert "Newton or not How many? 6 steps, not 200" in reader.text
+
+
+def test_a_picture_that_is_no_png_is_refused(tmp_path):
+    (tmp_path / "x.png").write_text("<svg/>, which is long enough to be read")
+    finding = SimpleNamespace(sentence="", picture=tmp_path / "x.png", page=None)
+    with pytest.raises(OSError, match="is not a PNG"):
+        page.write_index({"x": finding}, tmp_path, title="No")
+
+
+def test_without_jinja2_the_remedy_is_said(monkeypatch):
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    monkeypatch.delitem(sys.modules, "jaxcalc.reports.page")
+    with pytest.raises(ImportError, match=r"pip install 'jaxcalc\[reports\]'"):
+        importlib.import_module("jaxcalc.reports.page")
+
+
+def test_the_templates_are_part_of_the_package():
+    folder = Path(page.__file__).parent / "templates"
+    assert {p.name for p in folder.glob("*.jinja")} == {
+        "base.html.jinja",
+        "report.html.jinja",
+        "index.html.jinja",
+    }
+
+
+def row(**fields):
+    """A row of a summary."""
+    given = {
+        "problem": "bowl",
+        "optimizer": "sgd",
+        "rate": 0.1,
+        "runs": 8,
+        "reached": 8,
+        "steps": 10.0,
+        "work": 20.0,
+        "seconds": 1e-3,
+        "gap": 1e-9,
+        "grad_norm": 1e-6,
+        "ended": {Status.CONVERGED: 8},
+        "diverged": 0,
+    }
+    return tables.Row(**given | fields)
+
+
+def test_the_verdict_names_the_first_the_next_and_the_quickest():
+    said = prose.verdict(
+        [row(optimizer="slow", work=50.0, seconds=1e-5), row(optimizer="fast")]
+    )
+    assert said == [
+        "fast needed the least work to bring the gap down to 10⁻⁶ of its start: "
+        "20 gradients, in 10 steps and 1 ms.",
+        "Next came slow with 50 gradients, 2.5 times as much.",
+        "By the clock slow was first, at 10 µs.",
+    ]
+
+
+def test_lists_read_as_sentences_do():
+    assert [prose.listed(["a", "b", "c"][:n]) for n in range(4)] == [
+        "",
+        "a",
+        "a and b",
+        "a, b and c",
+    ]
+    assert prose.plural(1, "seed") == "1 seed"
+    assert prose.plural(8, "seed") == "8 seeds"
+
+
+def test_rates_that_were_given_are_not_called_tuned():
+    said = " ".join(prose.protocol(comparison(runs([[2.0, 1.0]], rates=[0.5]))))
+    assert "The learning rate of sgd was given, not tuned." in said
+    assert "untuned" not in said
