@@ -58,8 +58,8 @@ def logistic_regression_hessian(
 def breast_cancer(ridge: float = 1e-2) -> Problem:
     """Ridge logistic regression: is a breast tumour benign?
 
-    The two classes, -1 (malignant, 212) and +1 (benign, 357), can almost be separated
-    by a plane, so without a penalty the weights grow without end. The intercept is not
+    The two classes, -1 (malignant, 212) and +1 (benign, 357), can be separated by a
+    plane, so without a penalty the weights grow without end. The intercept is not
     penalized. Starts are small normal numbers.
 
     Args:

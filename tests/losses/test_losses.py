@@ -265,11 +265,13 @@ def test_options_out_of_range_are_errors():
 @pytest.mark.parametrize("loss", PAIRS, ids=lambda f: f.__name__)
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_losses_stay_in_the_dtype_they_are_given(loss, dtype):
-    out = loss(jnp.ones(3, dtype), -jnp.ones(3, dtype))
-    assert out.dtype == dtype
+    like = jax.ShapeDtypeStruct((3,), dtype)
+    assert jax.eval_shape(loss, like, like).dtype == dtype
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_cross_entropy_stays_in_the_dtype_of_the_logits(dtype):
-    logits, labels = jnp.ones((3, 2), dtype), jnp.zeros(3, int)
-    assert losses.softmax_cross_entropy(logits, labels).dtype == dtype
+    logits = jax.ShapeDtypeStruct((3, 2), dtype)
+    labels = jax.ShapeDtypeStruct((3,), int)
+    out = jax.eval_shape(losses.softmax_cross_entropy, logits, labels)
+    assert out.dtype == dtype

@@ -68,9 +68,10 @@ def test_layers_start_independently():
 @pytest.mark.parametrize("x64", [False, True])
 def test_starts_follow_the_default_dtype(x64):
     with jax.enable_x64(x64):
+        key = jax.random.key(0)
         trees = (
-            losses.init_linear(jax.random.key(0), 2, 3),
-            losses.init_mlp(jax.random.key(0), (2, 3, 1)),
+            jax.eval_shape(lambda key: losses.init_linear(key, 2, 3), key),
+            jax.eval_shape(lambda key: losses.init_mlp(key, (2, 3, 1)), key),
         )
         expected = jnp.zeros(()).dtype
     assert {leaf.dtype for leaf in jax.tree.leaves(trees)} == {expected}

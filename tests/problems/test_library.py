@@ -42,6 +42,24 @@ def test_rosenbrock_is_scipys(dimension):
     close(H, scipy.optimize.rosen_hess(point), rtol=1e-12)
 
 
+@pytest.mark.parametrize("dimension", [4, 10])
+def test_rosenbrock_has_a_second_minimum_from_dimension_4_on(dimension):
+    x = np.ones(dimension)
+    x[0] = -1
+    found = scipy.optimize.minimize(
+        scipy.optimize.rosen,
+        x,
+        jac=scipy.optimize.rosen_der,
+        hess=scipy.optimize.rosen_hess,
+        method="trust-exact",
+        options={"initial_trust_radius": 0.01, "max_trust_radius": 0.1, "gtol": 1e-9},
+    )
+    value, slope, H = derivatives(problems.rosenbrock(dimension), found.x)
+    assert 3.5 < value < 4
+    close(slope, np.zeros(dimension), rtol=0, atol=1e-7)
+    assert np.all(np.linalg.eigvalsh(H) > 0)
+
+
 def test_beale_is_its_formula():
     x, y = sympy.symbols("x y")
     targets = map(sympy.Rational, ("1.5", "2.25", "2.625"))
@@ -55,6 +73,13 @@ def test_beale_has_a_saddle_at_0_1():
     _, slope, H = derivatives(problems.beale(), (0, 1))
     assert not np.any(slope)
     assert np.prod(np.linalg.eigvalsh(H)) < 0
+
+
+def test_beales_valley_sinks_to_infinity_where_x_is_negative():
+    along = lambda x: problems.beale().loss(jnp.array([x, 1 - 0.991 / x]))  # noqa: E731
+    values = [along(x) for x in (-3.0, -10.0, -100.0, -1e4)]
+    assert np.all(np.diff(values) < 0)
+    close(values[-1], 0.452, rtol=1e-3)
 
 
 def test_himmelblau_is_its_formula():
@@ -136,6 +161,21 @@ def test_diabetes_is_sklearns_ridge_regression(ridge):
     close(problem.minimizers[0], [model.intercept_, *model.coef_], rtol=1e-12)
     if not ridge:
         close(problem.minimum, 1 - model.score(X, y), rtol=1e-13)
+
+
+def test_the_hessian_of_diabetes_has_condition_number_470():
+    problem = problems.diabetes()
+    H = jax.jit(problem.hessian)(problem.start(0), *problem.args)
+    close(np.linalg.cond(H), 470, rtol=0.01)
+
+
+def test_a_plane_separates_breast_cancer():
+    X, y, _ = map(np.asarray, problems.breast_cancer().args)
+    margins = -y[:, None] * np.column_stack([X, np.ones(len(y))])
+    found = scipy.optimize.linprog(
+        np.zeros(31), A_ub=margins, b_ub=-np.ones(len(y)), bounds=(None, None)
+    )
+    assert found.status == 0, "a feasible plane with margin 1"
 
 
 def test_breast_cancer_is_sklearns_logistic_regression():

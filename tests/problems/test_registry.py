@@ -102,7 +102,7 @@ def test_options_that_differ_from_their_defaults_are_in_the_name():
 def test_everything_is_in_the_default_dtype(name, x64):
     with jax.enable_x64(x64):
         problem, default = problems.get(name), jnp.zeros(()).dtype
-        params = problem.start(0)
+        params = jax.eval_shape(problem.init, jax.random.key(0))
         kinds = {leaf.dtype for leaf in jax.tree.leaves((params, problem.args))}
         assert kinds <= {default, jnp.arange(1).dtype}
         assert {leaf.dtype for leaf in jax.tree.leaves(params)} == {default}
