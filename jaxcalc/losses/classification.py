@@ -53,11 +53,6 @@ def logistic_loss(
     return jnp.mean(_softplus(-labels * logits))
 
 
-def _shifted(z: jax.Array, largest: jax.Array) -> jax.Array:
-    # Equal infinities differ by zero, not by NaN.
-    return jnp.where(z == largest, 0, z - largest)
-
-
 def _pick(z: jax.Array, index: jax.Array) -> jax.Array:
     # One entry of each row. A negative index must not count from the end.
     index = jnp.where(index < 0, z.shape[1], index)
