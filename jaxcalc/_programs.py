@@ -2,29 +2,36 @@
 
 `jax.jit` recognizes a function by its identity, so `minimize(loss, x, optax.adam(0.1))`
 would compile anew at every call: each `optax.adam(0.1)` is a new pair of closures.
-Here two closures are equal when they have the same code and see equal, immutable
-values; whatever might change unseen is compared by identity, as `jax.jit` does.
+Here two functions are equal when they have the same code and see equal values, down to
+the numbers in a NumPy array. What can't be read to the ground (an object with
+attributes, a module) is compared by identity, as `jax.jit` does.
 """
 
 import dataclasses
 import functools
 import sys
 import types
-from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from enum import Enum
+from hashlib import sha256
 from typing import Any
 
 import jax
 import numpy as np
 import optax
 from jax.core import Tracer
+from jax.extend.core import get_opaque_trace_state
 
-_LIBRARIES = {"functools", "jax", "jaxcalc", "jaxlib", "math", "numpy", "operator"}
+# Nothing that these define changes what a function of theirs computes.
+_LIBRARIES = {"builtins", "collections", "functools", "math", "operator", "typing"}
+_LIBRARIES |= {"jax", "jaxcalc", "jaxlib", "jaxtyping", "ml_dtypes", "numpy"}
 _LIBRARIES |= {"chex", "flax", "optax", "equinox", "optimistix", "lineax"}
-_PLAIN = (str, bytes, bool, int, type(None), type(Ellipsis), type, np.dtype, Enum)
-_PROGRAMS: OrderedDict[Hashable, Callable] = OrderedDict()
-_MOST_PROGRAMS = 256
+_PLAIN = (str, bytes, bool, int, type(None), type(Ellipsis), np.dtype, Enum)
+_PROGRAMS: dict[Hashable, "_Program"] = {}
+_OPTIMIZERS: dict["_Identity", Hashable] = {}
+_EQUAL_OPTIMIZERS: dict[Hashable, "_Identity"] = {}
+_MOST = 256
+_OUTSIDE = get_opaque_trace_state()  # of any trace: a package is imported outside
 
 
 class _MutableError(Exception):
@@ -44,6 +51,22 @@ class _Identity:
         return id(self.value)
 
 
+class _Opaque(_Identity):
+    """The key of a value that can't be read to the ground."""
+
+
+class _Program:
+    """A jitted function that is always traced from the statics seen last.
+
+    They were equal when they were seen, but older ones may have changed since: a loop
+    variable that a closure reads moves on, and a new shape would trace it again.
+    """
+
+    def __init__(self, build: Callable[..., Callable]):
+        self.statics: tuple[Any, ...] = ()
+        self.call = jax.jit(lambda *inputs: build(*self.statics)(*inputs))
+
+
 def compiled(build: Callable[..., Callable], *statics: Any) -> Callable:
     """Return `jax.jit(build(*statics))`, the same one for equal `statics`.
 
@@ -52,20 +75,30 @@ def compiled(build: Callable[..., Callable], *statics: Any) -> Callable:
         *statics: What `build` takes: functions, optimizers, numbers, strings, records.
 
     Returns:
-        The jitted function.
+        The jitted function, to be called at once: it is not traced yet.
     """
     key = (build, *map(fingerprint, statics))
     program = _PROGRAMS.get(key)
     if program is None:
-        program = jax.jit(build(*statics))
-        if any(map(_holds_tracer, key)):
-            return program
-        _PROGRAMS[key] = program
-        if len(_PROGRAMS) > _MOST_PROGRAMS:
-            _PROGRAMS.popitem(last=False)
-    else:
-        _PROGRAMS.move_to_end(key)
-    return program
+        program = _Program(build)
+        if not _holds_tracer(key):
+            remember(_PROGRAMS, key, program)
+    program.statics = statics
+    return program.call
+
+
+def remember(memory: dict[Any, Any], key: Any, value: Any, most: int = _MOST) -> None:
+    """Add to a memory, and forget its oldest entry where there are too many.
+
+    Args:
+        memory: A dictionary.
+        key: A key.
+        value: What belongs to it.
+        most: How many entries it may hold.
+    """
+    if len(memory) >= most:
+        memory.pop(next(iter(memory)))
+    memory[key] = value
 
 
 def fingerprint(value: Any) -> Hashable:
@@ -78,20 +111,29 @@ def fingerprint(value: Any) -> Hashable:
         A hashable key; that of a mutable value is equal to itself alone.
     """
     if isinstance(value, optax.GradientTransformation):
-        return _of_optimizer(_Identity(value))
+        return _of_optimizer(value)
     try:
         return _fingerprint(value, ())
-    except _MutableError:
+    except (_MutableError, RecursionError):
         if isinstance(value, tuple):
             return (type(value), *map(fingerprint, value))
-        return _Identity(value)
+        return _Opaque(value)
 
 
-@functools.lru_cache(maxsize=256)
-def _of_optimizer(optimizer: _Identity) -> Hashable:
+def _of_optimizer(optimizer: optax.GradientTransformation) -> Hashable:
     # Dozens of closures see each other in an optimizer, and nothing rebinds what they
-    # see: reading them once is enough.
-    return tuple(map(fingerprint, optimizer.value))
+    # see: reading them once is enough, and one object stands for all equal ones, so
+    # that a key is hashed in a moment.
+    known = _OPTIMIZERS.get(_Identity(optimizer))
+    if known is not None:
+        return known
+    found = tuple(map(fingerprint, optimizer))
+    if _holds_tracer(found):
+        return found
+    if found not in _EQUAL_OPTIMIZERS:
+        remember(_EQUAL_OPTIMIZERS, found, _Identity(found))
+    remember(_OPTIMIZERS, _Identity(optimizer), _EQUAL_OPTIMIZERS[found])
+    return _EQUAL_OPTIMIZERS[found]
 
 
 def _fingerprint(value: Any, open_functions: tuple[Any, ...]) -> Hashable:
@@ -101,6 +143,9 @@ def _fingerprint(value: Any, open_functions: tuple[Any, ...]) -> Hashable:
         return (type(value), repr(value))
     if isinstance(value, jax.Array):
         return _Identity(value)
+    if isinstance(value, np.ndarray) and not value.dtype.hasobject:
+        digest = sha256(np.ascontiguousarray(value)).digest()
+        return (type(value), value.dtype, value.shape, digest)
     if isinstance(value, tuple | list | frozenset):
         return (type(value), *(_fingerprint(v, open_functions) for v in value))
     if isinstance(value, dict):
@@ -110,8 +155,8 @@ def _fingerprint(value: Any, open_functions: tuple[Any, ...]) -> Hashable:
         return (functools.partial, _fingerprint(parts, open_functions))
     if isinstance(value, types.FunctionType):
         return _function(value, open_functions)
-    if isinstance(value, types.ModuleType):
-        if value.__name__.partition(".")[0] in _LIBRARIES:
+    if isinstance(value, types.ModuleType | type):
+        if _from_library(value):
             return _Identity(value)
         raise _MutableError
     if dataclasses.is_dataclass(value) and _is_frozen(value):
@@ -123,18 +168,18 @@ def _fingerprint(value: Any, open_functions: tuple[Any, ...]) -> Hashable:
 
 
 def _function(value: types.FunctionType, open_functions: tuple[Any, ...]) -> Hashable:
-    if _module_level(value):
+    if _from_library(value) and _module_level(value):
         return _Identity(value)
-    if value in open_functions:  # a closure that sees itself
+    if value in open_functions:  # a function that sees itself
         return ("recursion", open_functions.index(value))
     inside = (*open_functions, value)
     try:
         cells = [cell.cell_contents for cell in value.__closure__ or ()]
     except ValueError:  # a cell that is still empty
         raise _MutableError from None
-    names = sorted(_global_names(value.__code__))
-    seen = [value.__globals__[name] for name in names if name in value.__globals__]
-    parts = (cells, value.__defaults__, value.__kwdefaults__, seen)
+    scope = value.__globals__
+    seen = [(name, scope[name]) for name in _names(value.__code__) if name in scope]
+    parts = (cells, value.__defaults__, value.__kwdefaults__, value.__dict__, seen)
     return (
         value.__code__,
         value.__module__,
@@ -142,9 +187,16 @@ def _function(value: types.FunctionType, open_functions: tuple[Any, ...]) -> Has
     )
 
 
-def _global_names(code: types.CodeType) -> set[str]:
+@functools.lru_cache(maxsize=1024)
+def _names(code: types.CodeType) -> tuple[str, ...]:
+    """Names that code may look up among the globals, that of inner functions too."""
     inner = [c for c in code.co_consts if isinstance(c, types.CodeType)]
-    return set(code.co_names).union(*map(_global_names, inner))
+    return tuple(sorted(set(code.co_names).union(*map(_names, inner))))
+
+
+def _from_library(value: Any) -> bool:
+    name = value.__name__ if isinstance(value, types.ModuleType) else value.__module__
+    return (name or "").partition(".")[0] in _LIBRARIES
 
 
 def _module_level(value: Any) -> bool:
@@ -160,20 +212,13 @@ def _is_frozen(value: Any) -> bool:
 
 
 def _holds_tracer(key: Hashable) -> bool:
+    """Whether a key keeps a value alive that belongs to a trace under way, or may."""
+    if isinstance(key, _Opaque):
+        return _tracing()
     if isinstance(key, _Identity):
-        return isinstance(key.value, Tracer) or _sees_tracer(key.value)
+        return isinstance(key.value, Tracer)
     return isinstance(key, tuple) and any(map(_holds_tracer, key))
 
 
-def _sees_tracer(value: Any) -> bool:
-    cells = getattr(value, "__closure__", None) or ()
-    try:
-        contents = [cell.cell_contents for cell in cells]
-    except ValueError:
-        return False
-    leaves = jax.tree.leaves(contents)
-    return any(
-        isinstance(leaf, Tracer)
-        or (isinstance(leaf, types.FunctionType) and _sees_tracer(leaf))
-        for leaf in leaves
-    )
+def _tracing() -> bool:
+    return get_opaque_trace_state() != _OUTSIDE
