@@ -1,1 +1,19 @@
 """Differential calculus for machine learning, as pure JAX functions."""
+
+from jaxcalc import problems
+from jaxcalc.comparison import Comparison, compare, load
+from jaxcalc.minimization import Solution, Status, minimize
+from jaxcalc.optimizers import newton
+from jaxcalc.problems import Problem
+
+__all__ = [
+    "Comparison",
+    "Problem",
+    "Solution",
+    "Status",
+    "compare",
+    "load",
+    "minimize",
+    "newton",
+    "problems",
+]

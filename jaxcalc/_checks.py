@@ -91,6 +91,8 @@ def floating_params(name: str, params: Any) -> Any:
         TypeError: A leaf is not a real floating number.
         ValueError: The tree has no leaves, or they hold no numbers.
     """
+    if isinstance(params, jax.Array) and params.size and _is_strong(params):
+        return params
     leaves = jax.tree.leaves_with_path(params)
     if not leaves or all(jnp.size(leaf) == 0 for _, leaf in leaves):
         raise ValueError(f"`{name}` holds no numbers: pass at least one parameter")
@@ -136,6 +138,10 @@ def scalar_loss(name: str, value: Any) -> None:
 
 
 def _strong(leaf: Any) -> jax.Array:
-    if isinstance(leaf, jax.Array) and not leaf.weak_type:
+    if isinstance(leaf, jax.Array) and _is_strong(leaf):
         return leaf
     return jnp.asarray(leaf, jnp.result_type(leaf))
+
+
+def _is_strong(leaf: jax.Array) -> bool:
+    return jnp.issubdtype(leaf.dtype, jnp.floating) and not leaf.weak_type

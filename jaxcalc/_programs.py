@@ -144,7 +144,7 @@ def _fingerprint(value: Any, open_functions: tuple[Any, ...]) -> Hashable:
     if isinstance(value, jax.Array):
         return _Identity(value)
     if isinstance(value, np.ndarray) and not value.dtype.hasobject:
-        digest = sha256(np.ascontiguousarray(value)).digest()
+        digest = sha256(value.tobytes()).digest()
         return (type(value), value.dtype, value.shape, digest)
     if isinstance(value, tuple | list | frozenset):
         return (type(value), *(_fingerprint(v, open_functions) for v in value))

@@ -46,4 +46,5 @@ def dtype(tree: PyTree) -> Any:
     Returns:
         The dtype that arithmetic between the leaves has.
     """
-    return jnp.result_type(*jax.tree.leaves(tree))
+    dtypes = {leaf.dtype for leaf in jax.tree.leaves(tree)}
+    return dtypes.pop() if len(dtypes) == 1 else jnp.result_type(*dtypes)

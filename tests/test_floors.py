@@ -10,6 +10,7 @@ FLOORS = {
     "_checks": 0,
     "_trees": 0,
     "_programs": 0,
+    "_work": 0,
     "functions": 1,
     "losses": 1,
     "sharding": 1,

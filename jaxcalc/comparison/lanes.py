@@ -39,21 +39,43 @@ Make = Callable[[Any], optax.GradientTransformation]
 ROWS = 256
 
 _EXECUTABLES: dict[Any, "Executable"] = {}
+_MOST_EXECUTABLES = 256
 
 
-@dataclass(frozen=True)
 class Executable:
-    """A compiled program.
+    """A traced program, compiled when it is first called.
 
-    Attributes:
-        call: The program.
-        digest: Hash of what it computes: the lowered program, in hexadecimal.
-        seconds: What tracing and compiling took.
+    What is in the store already need not be compiled, only traced to be recognized.
+
+    Args:
+        program: The jitted function.
+        arguments: What it will be called with, for their shapes.
     """
 
-    call: Callable[..., Any]
-    digest: str
-    seconds: float
+    def __init__(self, program: Any, arguments: tuple[Any, ...]):
+        begin = time.perf_counter()
+        self._lowered = program.lower(*arguments)
+        self.digest: str = sha256(self._lowered.as_text().encode()).hexdigest()
+        self.seconds: float = time.perf_counter() - begin
+        self._compiled: Any = None
+
+    def compile(self) -> None:
+        """Compile the program once; `seconds` grows by what it took."""
+        if self._compiled is None:
+            begin = time.perf_counter()
+            self._compiled = self._lowered.compile()
+            self.seconds += time.perf_counter() - begin
+
+    def call(self, *arguments: Any) -> Any:
+        """Run the program.
+
+        Args:
+            *arguments: Of the shapes it was traced with.
+
+        Returns:
+            What the program returns.
+        """
+        return self._compiled(*arguments)
 
 
 @dataclass(frozen=True)
@@ -136,12 +158,9 @@ class Programs:
             *map(_signature, leaves),
         )
         if key not in _EXECUTABLES:
-            begin = time.perf_counter()
-            lowered = jax.jit(build(*statics)).lower(*arguments)
-            call = lowered.compile()
-            seconds = time.perf_counter() - begin
-            digest = sha256(lowered.as_text().encode()).hexdigest()
-            _EXECUTABLES[key] = Executable(call, digest, seconds)
+            if len(_EXECUTABLES) >= _MOST_EXECUTABLES:
+                _EXECUTABLES.pop(next(iter(_EXECUTABLES)))
+            _EXECUTABLES[key] = Executable(jax.jit(build(*statics)), arguments)
         return _EXECUTABLES[key]
 
 

@@ -62,9 +62,9 @@ def as_function_of_rate(optimizer: Optimizer) -> Callable[[Any], Any]:
     Returns:
         The function.
     """
-    if is_tuned(optimizer):
-        return optimizer  # pyright: ignore[reportReturnType]
-    return functools.partial(untuned, optimizer)
+    if isinstance(optimizer, optax.GradientTransformation):
+        return functools.partial(untuned, optimizer)
+    return optimizer
 
 
 def checked_problems(problems: Problem | Iterable[Problem]) -> tuple[Problem, ...]:

@@ -193,6 +193,7 @@ def run_grid(grid: Grid, store: Store, bar: Progress) -> Runs:
     if kept is not None:
         bar.advance(planned)
         return kept
+    program.compile()
     parts = []
     for index, (piece, rate) in enumerate(pieces):
 

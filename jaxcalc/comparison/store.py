@@ -140,9 +140,11 @@ class Store:
         if file is None:
             return
 
+        named: dict[str, Any] = {"digest": np.asarray(digest), **arrays}
+
         def write(path: Path) -> None:
             with path.open("wb") as stream:
-                np.savez(stream, digest=np.asarray(digest), **arrays)
+                np.savez(stream, **named)
 
         write_atomically(file, write)
 

@@ -205,9 +205,13 @@ def run_lane(
     """
     shapes = jax.eval_shape(lambda x: _by_row(step(x)[1]), lane)
     block = _block_rows(lane, shapes, rows)
-    empty = jax.tree.map(
-        lambda e: jnp.full((rows, *e.shape), missing(e), e.dtype), shapes
-    )
+    end = rows if limit is None else jnp.minimum(rows, limit)
+    zero = jnp.zeros((), jnp.int32)
+
+    def empty(length: int) -> PyTree:
+        return jax.tree.map(
+            lambda e: jnp.full((length, *e.shape), missing(e), e.dtype), shapes
+        )
 
     def write(into: PyTree, what: PyTree, at: Int[Array, ""]) -> PyTree:
         return jax.tree.map(
@@ -221,27 +225,19 @@ def run_lane(
         return lane, write(held, packed, row), row + 1
 
     def measure_block(carry: Any) -> Any:
-        lane, entries, row = carry
-        # The last block begins early enough to be whole, with what is there already.
-        at = jnp.minimum(row, rows - block)
-        held = jax.tree.map(
-            lambda e: lax.dynamic_slice_in_dim(e, at, block, 0), entries
+        lane, entries, at = carry
+        stop = jnp.minimum(block, end - at)
+        lane, held, _ = lax.while_loop(
+            lambda c: _runs(c[0]) & (c[2] < stop), measure, (lane, empty(block), zero)
         )
-        stop = block if limit is None else jnp.minimum(block, limit - at)
-        lane, held, row = lax.while_loop(
-            lambda c: _runs(c[0]) & (c[2] < stop),
-            measure,
-            (lane, _by_row(held), row - at),
-        )
-        return lane, write(entries, _by_column(held), at), at + row
+        return lane, write(entries, held, at), at + block
 
-    end = rows if limit is None else jnp.minimum(rows, limit)
     lane, entries, _ = lax.while_loop(
         lambda c: _runs(c[0]) & (c[2] < end),
         measure_block,
-        (lane, _by_column(empty), jnp.zeros((), jnp.int32)),
+        (lane, empty(-(-rows // block) * block), zero),
     )
-    return lane, entries
+    return lane, _by_column(jax.tree.map(lambda e: e[:rows], entries))
 
 
 def _evaluate(value_and_grad: Callable[..., Any], lane: Lane) -> tuple[Any, Any, Work]:
@@ -249,6 +245,8 @@ def _evaluate(value_and_grad: Callable[..., Any], lane: Lane) -> tuple[Any, Any,
     carried = carried_evaluation(lane.state)
     if carried is None:
         value, grad = value_and_grad(lane.params)
+        if not is_costly(lane.state):  # one a step, nobody needs to count
+            return value, grad, lane.evaluated
         return value, grad, _sum(lane.evaluated, Work.of(gradients=1))
     known = jnp.isfinite(carried[0]) & (lane.steps > 0)
 
@@ -315,7 +313,7 @@ def _extra_arguments(functions: Functions, args: tuple[Any, ...]) -> dict[str, A
         params: PyTree, hessian_fn: Any = None, residual_fn: Any = None
     ) -> Any:
         del hessian_fn, residual_fn
-        return functions.loss(params, *args)
+        return jnp.asarray(functions.loss(params, *args))
 
     return {"value_fn": value_fn, **given}
 

@@ -1,5 +1,6 @@
 """Minimize a loss with any optax optimizer."""
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -89,10 +90,15 @@ def minimize(
 def _tolerance(tol: Any, params: PyTree) -> Any:
     dtype = _trees.dtype(params)
     if tol is None:
-        return np.sqrt(jnp.finfo(dtype).eps).astype(dtype)
+        return _default_tolerance(dtype)
     if isinstance(tol, Tracer):
         return tol.astype(dtype)
     return np.asarray(_checks.positive_float("tol", tol, zero=True), dtype)
+
+
+@functools.cache
+def _default_tolerance(dtype: Any) -> np.ndarray:
+    return np.asarray(np.sqrt(float(jnp.finfo(dtype).eps)), dtype)
 
 
 def _build(

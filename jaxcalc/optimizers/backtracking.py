@@ -10,7 +10,7 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from jaxcalc import _checks, _trees
-from jaxcalc.minimization import Work
+from jaxcalc._work import Work
 
 
 class BacktrackingState(NamedTuple):
@@ -107,7 +107,7 @@ def scale_by_backtracking(
             stalled=~trial.accepted,
             work=state.work.plus(Work.of(gradients=trial.trials)),
         )
-        return optax.tree.scale(taken, updates), new_state
+        return _scaled(taken, updates), new_state
 
     return optax.GradientTransformationExtraArgs(init, update)
 
@@ -129,7 +129,7 @@ def _search(
     value_and_grad = jax.value_and_grad(value_fn)
 
     def attempt(trial: _Trial) -> _Trial:
-        at = optax.tree.add_scale(params, trial.scale, step)
+        at = jax.tree.map(jnp.add, params, _scaled(trial.scale, step))
         new_value, new_grad = value_and_grad(at)
         new_value = new_value.astype(value.dtype)
         predicted = trial.scale * slope
@@ -162,3 +162,8 @@ def _search(
             trials=jnp.zeros((), jnp.int32),
         ),
     )
+
+
+def _scaled(scale: Float[Array, ""], step: PyTree) -> PyTree:
+    """The step, shortened; each leaf keeps its dtype, be they mixed."""
+    return jax.tree.map(lambda leaf: (scale * leaf).astype(leaf.dtype), step)

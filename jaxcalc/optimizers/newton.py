@@ -10,7 +10,7 @@ from jax import lax
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, PyTree
 
-from jaxcalc.minimization import Work
+from jaxcalc._work import Work
 from jaxcalc.optimizers.backtracking import scale_by_backtracking
 
 _BACKTRACKING = scale_by_backtracking()
@@ -199,7 +199,11 @@ def positive_definite_solve(
         semidefinite = values[0] > -n * eps * largest
         floor = jnp.where(semidefinite, n * eps, jnp.sqrt(eps)) * largest
         floor = jnp.where(floor > 0, floor, 1.0)
-        return vectors @ ((gradient @ vectors) / jnp.maximum(size, floor))
+        slopes = gradient @ vectors
+        # Where there is neither curvature nor slope but for rounding, stay.
+        noise = n * eps * jnp.linalg.norm(gradient)
+        flat = (size < floor) & (jnp.abs(slopes) <= noise)
+        return vectors @ jnp.where(flat, 0, slopes / jnp.maximum(size, floor))
 
     return lax.cond(definite, by_factor, by_eigenvalues)
 
