@@ -207,7 +207,7 @@ def best_rate(runs: Runs) -> float:
 
     def rank(rate: float) -> tuple[float, ...]:
         lanes = runs.rates == rate
-        failures = np.sum(runs.diverged[lanes])
+        failures = float(np.sum(runs.diverged[lanes]))
         return (
             failures,
             float(np.median(steps[lanes])),
