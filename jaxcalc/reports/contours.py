@@ -4,23 +4,21 @@ import math
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from jax.flatten_util import ravel_pytree
 from matplotlib import patheffects
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.path import Path
 from matplotlib.ticker import MaxNLocator
 
 from jaxcalc.comparison import Comparison, Runs
 from jaxcalc.problems import Problem
-from jaxcalc.reports import _frame, _text, palette
+from jaxcalc.reports import _frame, _terrain, _text, palette
 from jaxcalc.reports.palette import DOUBLE, SINGLE, ThemeName
 
 TOGETHER = 4
 """More optimizers than this get a panel each: their paths would hide one another."""
 
-_GRID = 121
 _STEPS = (1, 2, 3, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000)
 
 
@@ -61,17 +59,20 @@ def paths(
     apart = len(found) > TOGETHER if together is None else not together
     looks = _frame.looks_of(comparison)
     with palette.drawing(theme):
-        columns = min(4, len(found)) if apart else 1
+        columns = _columns(len(found)) if apart else 1
         rows = math.ceil(len(found) / columns) if apart else 1
-        width, height = (DOUBLE, 1.55 * rows + 0.1) if apart else (SINGLE, 2.7)
+        width, height = (
+            (DOUBLE, 0.8 * DOUBLE / columns * rows) if apart else (SINGLE, 2.7)
+        )
         fig = _frame.sheet(width, height)
         panels = fig.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
-        ground = _ground(problem, lower, upper)
+        ground = _terrain.contours(problem, lower, upper)
         for place, ax in enumerate(panels.flat):
             if apart and place >= len(found):
                 ax.set_axis_off()
+                panels.flat[place - columns].tick_params(labelbottom=True)
                 continue
-            _terrain(ax, ground, problem, lower, upper, theme)
+            _panel(ax, ground, lower, upper, theme)
             here = [list(found)[place]] if apart else list(found)
             for order, name in enumerate(here):
                 stroke = _frame.stroke(looks[name], theme)
@@ -87,6 +88,13 @@ def paths(
         title = problem.title or _frame.title_of(comparison, problem.name)
         handles = [] if apart else [_frame.entry(n, looks[n], theme) for n in found]
         return _frame.finish(fig, title, handles)
+
+
+def _columns(count: int) -> int:
+    """How many panels to put side by side, with few places left empty."""
+    if count < 5:
+        return count
+    return 3 if count in (5, 6, 9) else 4
 
 
 def _select(
@@ -141,48 +149,17 @@ def _view(
     return low - margin, high + margin
 
 
-def _ground(problem: Problem, lower: np.ndarray, upper: np.ndarray) -> tuple:
-    """The loss on a grid: abscissae, ordinates, and values, shape `(grid, grid)`."""
-    flat, unravel = ravel_pytree(problem.start(0))
-    x, y = (np.linspace(a, b, _GRID) for a, b in zip(lower, upper, strict=True))
-    points = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
-
-    @jax.jit
-    def values(points, args):
-        return jax.lax.map(
-            lambda point: problem.loss(unravel(point), *args), points, batch_size=1024
-        )
-
-    found = values(jnp.asarray(points, flat.dtype), problem.args)
-    return x, y, np.asarray(found, float).reshape(_GRID, _GRID)
-
-
-def _terrain(
+def _panel(
     ax: Axes,
-    ground: tuple,
-    problem: Problem,
+    ground: list[Path],
     lower: np.ndarray,
     upper: np.ndarray,
     theme: ThemeName,
 ) -> None:
-    """Filled contours in equal factors above the lowest value."""
-    x, y, values = ground
+    """An empty picture of the ground."""
     palette.dress(ax, theme)
     ax.grid(visible=False)
-    finite = values[np.isfinite(values)]
-    if finite.size and finite.max() > finite.min():
-        lowest = finite.min() if problem.minimum is None else problem.minimum
-        height = np.ma.masked_invalid(values) - min(lowest, finite.min())
-        positive = height[height > 0].compressed()
-        # The lowest shade is for the lowest thousandth of the picture.
-        levels = np.geomspace(
-            np.quantile(positive, 1e-3), positive.max() * 1.0001, palette.RAMP
-        )
-        shades = palette.ramp(theme, palette.RAMP)
-        ax.contourf(x, y, height, levels=levels, colors=shades[1:])
-        ax.set_facecolor(shades[0])
-        edge = palette.THEMES[theme].grid
-        ax.contour(x, y, height, levels=levels, colors=edge, linewidths=0.4)
+    _terrain.draw(ax, ground, theme)
     ax.set_xlim(lower[0], upper[0])
     ax.set_ylim(lower[1], upper[1])
     ax.xaxis.set_major_locator(MaxNLocator(nbins=5))
@@ -200,12 +177,16 @@ def _path(
 ) -> None:
     """One path, with a halo against the ground and marks on round step numbers."""
     points = _within(points, lower, upper)
-    halo = patheffects.withStroke(
-        linewidth=2.4, foreground=palette.THEMES[theme].surface
-    )
-    over = 3 + 0.01 * order
+    length = np.abs(np.diff(points / (upper - lower), axis=0)).sum()
     line: dict[str, Any] = stroke | {"marker": "", "linewidth": 1.2}
-    ax.plot(points[:, 0], points[:, 1], **line, path_effects=[halo], zorder=over)
+    if length > 4:
+        # Zigzags to and fro would fill an area: they are drawn fine, and solid.
+        line |= {"linewidth": 0.55, "linestyle": "-"}
+    else:
+        paint = palette.THEMES[theme].surface
+        line["path_effects"] = [patheffects.withStroke(linewidth=2.4, foreground=paint)]
+    over = 3 + 0.01 * order
+    ax.plot(points[:, 0], points[:, 1], **line, zorder=over)
     marks = [k for k in _STEPS if k < len(points) - 1] + [len(points) - 1]
     dots: dict[str, Any] = stroke | {
         "linestyle": "",

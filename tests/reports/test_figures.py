@@ -3,6 +3,7 @@
 import io
 import re
 
+import jax.numpy as jnp
 import jaxtyping
 import matplotlib as mpl
 import numpy as np
@@ -20,7 +21,7 @@ from reports.synthetic_comparisons import (
 
 from jaxcalc.minimization import Status
 from jaxcalc.problems import Problem
-from jaxcalc.reports import _pictures, figures, palette
+from jaxcalc.reports import _pictures, _terrain, figures, palette
 
 ENDED, FAILED = Status.CONVERGED, Status.NONFINITE
 FORMATS = ("png", "pdf", "svg")
@@ -247,14 +248,61 @@ def test_contours_are_those_of_the_loss_with_its_data():
         loss=lambda p, c: (p[0] - c) ** 2 + p[1] ** 2,
         init=lambda _: np.zeros(2),
         args=(np.array(1.0),),
-        box=(np.array([-1.0, -2.0]), np.array([3.0, 2.0])),
+        box=(np.array([-2.0, -1.0]), np.array([2.0, 3.0])),
     )
     made = wander(("sgd", "newton"), start=(0.0, 0.0))
     figure = figures.paths(made, shifted)
-    filled = figure.axes[0].collections[0]
-    # The lowest filled level lies around the minimum at (1, 0), and is round.
-    lowest = next(p for p in filled.get_paths() if p.vertices.size).vertices
-    close(lowest.min(axis=0) + lowest.max(axis=0), [2.0, 0.0], atol=0.02)
+    # The lowest level is a small circle around the minimum at (1, 0).
+    (lowest,) = figure.axes[0].collections[-1].get_paths()
+    corners = lowest.vertices.min(axis=0), lowest.vertices.max(axis=0)
+    close(corners[0] + corners[1], [2.0, 0.0], atol=0.02)
+    close(*(corners[1] - corners[0]), rtol=0.1)
+    assert (corners[1] - corners[0] < 0.5).all()
+
+
+def test_contours_rise_in_equal_factors():
+    cone = Problem(
+        name="valley",
+        loss=lambda p: jnp.hypot(p[0], p[1]),
+        init=lambda _: np.zeros(2),
+        minimum=0.0,
+    )
+    outlines = _terrain.contours(cone, np.full(2, -1.0), np.full(2, 1.0))
+    radii = [np.abs(o.vertices[:, 0]).max() for o in outlines][2:]
+    ratios = np.divide(radii[:-1], radii[1:])
+    close(ratios, np.full_like(ratios, ratios[0]), rtol=0.05)
+
+
+@pytest.mark.parametrize("loss", [lambda p: 0.0 * p[0], lambda p: jnp.log(-(p @ p))])
+def test_a_loss_that_is_flat_or_not_finite_has_no_contours(loss):
+    flat = Problem(name="valley", loss=loss, init=lambda _: np.ones(2))
+    assert not _terrain.contours(flat, np.full(2, 0.5), np.full(2, 1.0))
+    draw(figures.paths(wander(), flat))
+
+
+def test_where_a_loss_is_not_finite_the_rest_is_drawn():
+    half = Problem(
+        name="valley",
+        loss=lambda p: jnp.log(p[0]) ** 2 + p[1] ** 2,
+        init=lambda _: np.ones(2),
+    )
+    outlines = _terrain.contours(half, np.full(2, -1.0), np.full(2, 2.0))
+    assert len(outlines) == palette.RAMP - 1
+    assert all((o.vertices[:, 0] > 0).all() for o in outlines)
+    draw(figures.paths(wander(), half))
+
+
+def test_a_simpler_line_stays_close_to_the_line():
+    angle = np.linspace(0, 2 * np.pi, 2001)
+    line = 300 * np.stack([np.cos(angle), np.sin(3 * angle)], axis=1)
+    keep = _terrain._kept(line)
+    assert 10 < keep.sum() < 200
+    kept = line[keep]
+    starts, chords = kept[:-1], np.diff(kept, axis=0)
+    away = line[:, None] - starts
+    share = np.clip((away * chords).sum(-1) / (chords**2).sum(-1), 0, 1)
+    off = np.linalg.norm(away - share[..., None] * chords, axis=-1).min(axis=1)
+    assert off.max() <= 1
 
 
 def test_paths_need_two_parameters_and_a_recorded_path():
