@@ -337,7 +337,7 @@ def _sum(total: Work, more: Work | None, times: Bool[Array, ""] | int = 1) -> Wo
     return total.plus(Work(*(n * jnp.asarray(times, jnp.int32) for n in more)))
 
 
-def _block_rows(lane: Lane, shapes: Entry, rows: int) -> int:
+def _block_rows(lane: Lane, shapes: PyTree, rows: int) -> int:
     size = sum(leaf.size for leaf in jax.tree.leaves(lane.params))
     if size <= 2 and not is_costly(lane.state):
         return min(_LONG_BLOCK_ROWS, rows)
