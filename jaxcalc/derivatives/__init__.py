@@ -1,5 +1,6 @@
 """Derivatives one can trust: limits, differences, and where there is none."""
 
+from jaxcalc.derivatives.checking import check_derivatives
 from jaxcalc.derivatives.differences import (
     complex_step,
     difference_quotient,
@@ -19,13 +20,22 @@ from jaxcalc.derivatives.partials import (
     numerical_hessian,
     partial_derivative,
 )
+from jaxcalc.derivatives.report import (
+    DerivativeError,
+    DerivativeFinding,
+    DerivativeReport,
+)
 from jaxcalc.derivatives.taylor import Taylor, taylor_polynomial
 
 __all__ = [
+    "DerivativeError",
+    "DerivativeFinding",
+    "DerivativeReport",
     "Estimate",
     "LimitTable",
     "Line",
     "Taylor",
+    "check_derivatives",
     "complex_step",
     "difference_quotient",
     "directional_derivative",

@@ -1,0 +1,1 @@
+"""The parts of a derivative check: what it measures, and how it explains it."""
