@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, PyTree
@@ -87,9 +88,12 @@ def compare(
     settings = {
         "problems": [problem.name for problem in problems],
         "optimizers": list(optimizers),
-        "rates": rules.checked_rates(rates, optimizers),
-        "seeds": evaluation,
-        "tuning_seeds": tuning,
+        "rates": {
+            name: list(values)
+            for name, values in rules.checked_rates(rates, optimizers).items()
+        },
+        "seeds": list(evaluation),
+        "tuning_seeds": list(tuning),
         "max_steps": _checks.positive_int("max_steps", max_steps),
         "tol": None if tol is None else _checks.positive_float("tol", tol, zero=True),
         "rule": rules.RULE,
@@ -162,7 +166,8 @@ def _planned_points(settings: dict[str, Any], problems: int) -> int:
 
 def _tolerance(tol: float | None, problem: Problem) -> Any:
     dtype = _trees.dtype(jax.eval_shape(problem.init, jax.random.key(0)))
-    return np.asarray(np.sqrt(np.finfo(dtype).eps) if tol is None else tol, dtype)
+    eps = float(jnp.finfo(dtype).eps)
+    return np.asarray(np.sqrt(eps) if tol is None else tol, dtype)
 
 
 def _raveled(params: PyTree, *args: Any) -> Float[Array, " n"]:

@@ -40,6 +40,8 @@ ROWS = 256
 
 _EXECUTABLES: dict[Any, "Executable"] = {}
 _MOST_EXECUTABLES = 256
+# What a trace depends on beside its arguments.
+_CONTEXT = ("jax_enable_x64", "jax_default_matmul_precision")
 
 
 class Executable:
@@ -151,8 +153,10 @@ class Programs:
     def _executable(self, build: Callable[..., Any], *arguments: Any) -> Executable:
         statics = (self.functions, self.make, self.max_steps)
         leaves, structure = jax.tree.flatten(arguments)
+        context = [getattr(jax.config, name) for name in _CONTEXT]
         key = (
             build,
+            *context,
             *map(_programs.fingerprint, statics),
             structure,
             *map(_signature, leaves),

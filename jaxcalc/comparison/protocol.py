@@ -18,6 +18,9 @@ from jaxcalc.problems import Problem
 # Half a decade apart, from where even a steep loss is safe to where most diverge.
 DEFAULT_RATES = tuple(float(rate) for rate in np.logspace(-4, 1.5, 12))
 
+# Stands for minus infinity, which a median may meet together with plus infinity.
+_HUGE = np.finfo(float).max
+
 RULE = (
     "Of the learning rates with the fewest runs that end non-finite, or above their "
     "start, on the tuning seeds: the one whose runs converge in the fewest steps "
@@ -80,7 +83,8 @@ def checked_problems(problems: Problem | Iterable[Problem]) -> tuple[Problem, ..
         TypeError: Something is not a `Problem`.
         ValueError: There is none, or two share a name.
     """
-    problems = (problems,) if isinstance(problems, Problem) else tuple(problems)
+    problems = (problems,) if isinstance(problems, Problem) else problems
+    problems = _several("problems", problems, "problems")
     if not problems:
         raise ValueError("`problems` is empty: pass at least one Problem")
     for problem in problems:
@@ -89,6 +93,7 @@ def checked_problems(problems: Problem | Iterable[Problem]) -> tuple[Problem, ..
                 f"`problems` must hold jaxcalc.problems.Problem records, got "
                 f"{problem!r}: write problems.get(name) for one of the library"
             )
+        _checks.floating_params(f"{problem.name}.init(key)", problem.start(0))
     _refuse_duplicates("problems", [problem.name for problem in problems])
     return problems
 
@@ -116,7 +121,8 @@ def checked_optimizers(optimizers: Any) -> dict[str, Optimizer]:
     for name, optimizer in optimizers.items():
         if not isinstance(name, str) or not name.strip():
             raise TypeError(f"an optimizer's name must be a string, got {name!r}")
-        if is_tuned(optimizer) and not callable(optimizer):
+        made = optimizer(1e-3) if callable(optimizer) else optimizer
+        if not isinstance(made, optax.GradientTransformation):
             raise TypeError(
                 f"`optimizers[{name!r}]` must be an optax optimizer or a function of "
                 f"a learning rate such as optax.adam, got {optimizer!r}"
@@ -138,9 +144,10 @@ def checked_seeds(name: str, seeds: int | Sequence[int], first: int) -> tuple[in
     Raises:
         ValueError: There is none, or one occurs twice.
     """
-    if isinstance(seeds, int):
+    if hasattr(seeds, "__index__"):
         count = _checks.positive_int(name, seeds)
         return tuple(range(first, first + count))
+    seeds = _several(name, seeds, "integers, or how many")
     chosen = tuple(_checks.positive_int(name, s, minimum=0) for s in seeds)
     if not chosen:
         raise ValueError(f"`{name}` is empty: pass at least one seed")
@@ -172,9 +179,15 @@ def checked_rates(
         if missing:
             raise ValueError(f"`rates` has no entry for {', '.join(missing)}")
     else:
-        rates = dict.fromkeys(tuned, DEFAULT_RATES if rates is None else tuple(rates))
+        shared = DEFAULT_RATES if rates is None else rates
+        rates = dict.fromkeys(tuned, _several("rates", shared, "learning rates"))
     chosen = {
-        name: tuple(sorted(_checks.positive_float("rates", r) for r in rates[name]))
+        name: tuple(
+            sorted(
+                _checks.positive_float("rates", rate)
+                for rate in _several("rates", rates[name], "learning rates")
+            )
+        )
         for name in tuned
     }
     for name, values in chosen.items():
@@ -211,7 +224,7 @@ def best_rate(runs: Runs) -> float:
         return (
             failures,
             float(np.median(steps[lanes])),
-            float(np.median(final[lanes])),
+            float(np.median(np.clip(final[lanes], -_HUGE, None))),
         )
 
     return float(min(np.unique(runs.rates), key=rank))
@@ -231,6 +244,13 @@ def environment() -> dict[str, str]:
         "system": f"{platform.system()} {platform.machine()}",
         "device": f"{len(jax.devices())} × {device.device_kind}",
     }
+
+
+def _several(name: str, values: Any, what: str) -> tuple[Any, ...]:
+    try:
+        return tuple(values)
+    except TypeError:
+        raise TypeError(f"`{name}` must be several {what}, got {values!r}") from None
 
 
 def _refuse_duplicates(name: str, values: Sequence[Any]) -> None:

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from hashlib import sha256
+from types import TracebackType
 from typing import Any
 
 import jax
@@ -98,9 +99,12 @@ class Part:
             measured: What was measured.
             running: Seconds the call took.
         """
-        self.lanes = lanes
-        self.chunks.append(measured)
-        self.running.append(running)
+        # In one move: Ctrl-C finds all of it, or nothing.
+        self.__dict__.update(
+            lanes=lanes,
+            chunks=[*self.chunks, measured],
+            running=[*self.running, running],
+        )
 
     def columns(self, length: int) -> dict[str, np.ndarray]:
         """Whole traces: `length` points, lanes along the last axis.
@@ -123,7 +127,7 @@ class Part:
         """Everything that is needed to go on, as named arrays."""
         leaves = jax.tree.leaves(self.lanes)
         return {
-            **{f"lane {i}": np.asarray(leaf) for i, leaf in enumerate(leaves)},
+            **{f"lane {i}": _plain(leaf) for i, leaf in enumerate(leaves)},
             **{f"trace {name}": column for name, column in self._joined().items()},
             "running": np.asarray(self.running),
             "transfer": np.asarray(self.transfer),
@@ -138,7 +142,7 @@ class Part:
         if arrays is None:
             return
         leaves, structure = jax.tree.flatten(self.lanes)
-        restored = [jnp.asarray(arrays[f"lane {i}"]) for i in range(len(leaves))]
+        restored = [_like(leaf, arrays[f"lane {i}"]) for i, leaf in enumerate(leaves)]
         self.lanes = jax.tree.unflatten(structure, restored)
         traces = {n[6:]: a for n, a in arrays.items() if n.startswith("trace ")}
         self.chunks = [traces] if traces else []
@@ -195,42 +199,81 @@ def run_grid(grid: Grid, store: Store, bar: Progress) -> Runs:
         return kept
     program.compile()
     parts = []
-    for index, (piece, rate) in enumerate(pieces):
+    with Keeper(store) as keeper:
+        for index, (piece, rate) in enumerate(pieces):
 
-        def advance(lanes: Lane, limit: int, rate: Any = rate) -> tuple[Lane, Entry]:
-            return program.call(lanes, rate, _limit(limit), grid.tol, args)
+            def advance(
+                lanes: Lane, limit: int, rate: Any = rate
+            ) -> tuple[Lane, Entry]:
+                return program.call(lanes, rate, _limit(limit), grid.tol, args)
 
-        part = Part(lanes=piece, place=(*place, str(index)), digest=digest)
-        _finish(part, advance, store, bar)
-        bar.advance(planned // len(pieces) - part.points)
-        if not together:
-            part.overhead = _overhead(part, advance)
-        parts.append(part)
-    runs = _as_runs(grid, parts, program.seconds)
-    store.save_runs(place, digest, runs)
+            part = Part(lanes=piece, place=(*place, str(index)), digest=digest)
+            part.restore(store.load_part(part.place, digest))
+            _finish(part, advance, keeper, bar)
+            bar.advance(planned // len(pieces) - part.points)
+            if not together:
+                part.overhead = _overhead(part, advance)
+            parts.append(part)
+        runs = _as_runs(grid, parts, program.seconds)
+        store.save_runs(place, digest, runs)
     return runs
 
 
-def _finish(part: Part, advance: Advance, store: Store, bar: Progress) -> None:
-    """Advance lanes to their end, going on from what the store holds of them."""
-    part.restore(store.load_part(part.place, part.digest))
+class Keeper:
+    """Saves parts that have changed: now and then, and when Ctrl-C is pressed.
+
+    Args:
+        store: Where.
+    """
+
+    def __init__(self, store: Store):
+        self._store = store
+        self._changed: dict[tuple[str, ...], Part] = {}
+        self._saved = time.perf_counter()
+
+    def changed(self, part: Part) -> None:
+        """Remember that a part has changed; save if it is time.
+
+        Args:
+            part: A part of a grid.
+        """
+        self._changed[part.place] = part
+        if time.perf_counter() - self._saved > _CHECKPOINT_SECONDS:
+            self.save()
+
+    def save(self) -> None:
+        """Save all that has changed, the parts that have ended included."""
+        for part in self._changed.values():
+            self._store.save_part(part.place, part.digest, part.arrays())
+        self._changed.clear()
+        self._saved = time.perf_counter()
+
+    def __enter__(self) -> "Keeper":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        where: TracebackType | None,
+    ) -> None:
+        if kind is KeyboardInterrupt:
+            self.save()
+
+
+def _finish(part: Part, advance: Advance, keeper: Keeper, bar: Progress) -> None:
+    """Advance lanes to their end."""
     bar.advance(part.points)
-    limit, saved = 32, time.perf_counter()
-    try:
-        while not part.ended:
-            begin = time.perf_counter()
-            lanes, entries = jax.block_until_ready(advance(part.lanes, limit))
-            ran = time.perf_counter()
-            part.append(lanes, _named(entries, limit), ran - begin)
-            part.transfer += time.perf_counter() - ran
-            bar.advance(part.chunks[-1]["value"].size)
-            limit = int(np.clip(limit * _CHUNK_SECONDS / (ran - begin), 1, ROWS))
-            if time.perf_counter() - saved > _CHECKPOINT_SECONDS:
-                store.save_part(part.place, part.digest, part.arrays())
-                saved = time.perf_counter()
-    except KeyboardInterrupt:
-        store.save_part(part.place, part.digest, part.arrays())
-        raise
+    limit = 32
+    while not part.ended:
+        begin = time.perf_counter()
+        lanes, entries = jax.block_until_ready(advance(part.lanes, limit))
+        ran = time.perf_counter()
+        part.append(lanes, _named(entries, limit), ran - begin)
+        part.transfer += time.perf_counter() - ran
+        bar.advance(part.chunks[-1]["value"].size)
+        limit = int(np.clip(limit * _CHUNK_SECONDS / (ran - begin), 1, ROWS))
+        keeper.changed(part)
 
 
 def _overhead(part: Part, advance: Advance) -> float:
@@ -326,11 +369,26 @@ def _median(values: list[float]) -> float:
     return float(np.median(finite)) if finite else float("nan")
 
 
+def _plain(leaf: Any) -> np.ndarray:
+    """Any leaf as numbers; keys of random numbers as their bits."""
+    if jnp.issubdtype(jnp.asarray(leaf).dtype, jax.dtypes.prng_key):
+        leaf = jax.random.key_data(leaf)
+    return np.asarray(leaf)
+
+
+def _like(leaf: Any, array: np.ndarray) -> jax.Array:
+    """What `_plain` gave, as it was; files do not know dtypes such as bfloat16."""
+    if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+        bits = jnp.asarray(array)
+        return jax.random.wrap_key_data(bits, impl=jax.random.key_impl(leaf))
+    return jnp.asarray(array.view(leaf.dtype) if array.dtype.kind == "V" else array)
+
+
 def _digest(program: Executable, *arguments: Any) -> str:
     """Hash of a program and of everything it is called with."""
     total = sha256(program.digest.encode())
     for leaf in jax.tree.leaves(arguments):
-        array = np.asarray(leaf)
+        array = _plain(leaf)
         total.update(f"{array.dtype}{array.shape}".encode())
         total.update(np.ascontiguousarray(array).tobytes())
     return total.hexdigest()

@@ -15,9 +15,11 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 
 from jaxcalc.comparison.results import Comparison, Runs
+from jaxcalc.minimization.loop import missing
 
 Place = tuple[str, ...]
 
@@ -49,7 +51,13 @@ class Store:
             text = json.dumps(settings, indent=1)
             write_atomically(file, lambda path: path.write_text(text))
             return
-        known = json.loads(file.read_text())
+        try:
+            known = json.loads(file.read_text())
+        except ValueError as error:
+            raise ValueError(
+                f"{file} can't be read ({error}): choose another `store`, or delete "
+                "this one"
+            ) from error
         differing = [k for k in settings if known.get(k) != settings[k]]
         if differing:
             was = "; ".join(f"{k} was {known.get(k)!r}" for k in differing)
@@ -77,13 +85,7 @@ class Store:
         try:
             runs, metadata = _read_runs(file)
         except Exception as error:  # pyarrow raises what it likes on a damaged file
-            damaged = file.with_suffix(".damaged")
-            os.replace(file, damaged)
-            warnings.warn(
-                f"{file} can't be read ({error}); it was moved to {damaged.name} and "
-                "is computed anew",
-                stacklevel=2,
-            )
+            _set_aside(file, error)
             return None
         _same_digest(file, metadata["digest"], digest)
         return runs[0]
@@ -102,8 +104,10 @@ class Store:
         timings = {name: getattr(runs, name) for name in _TIMINGS}
         table = _runs_table((runs,), {"digest": digest, "timings": timings})
         _write_table(file, table)
-        for part in self._parts(place):
-            part.unlink()
+        for index in range(len(runs.steps)):
+            part = self._file((*place, str(index)), "npz")
+            if part is not None:
+                part.unlink(missing_ok=True)
 
     def load_part(self, place: Place, digest: str) -> dict[str, np.ndarray] | None:
         """Unfinished runs.
@@ -121,9 +125,14 @@ class Store:
         file = self._file(place, "npz")
         if file is None or not file.exists():
             return None
-        with np.load(file, allow_pickle=False) as held:
-            arrays = {name: held[name] for name in held.files}
-        _same_digest(file, str(arrays.pop("digest")), digest)
+        try:
+            with np.load(file, allow_pickle=False) as held:
+                arrays = {name: held[name] for name in held.files}
+            was = str(arrays.pop("digest"))
+        except Exception as error:  # so do zip files
+            _set_aside(file, error)
+            return None
+        _same_digest(file, was, digest)
         return arrays
 
     def save_part(
@@ -151,13 +160,7 @@ class Store:
     def _file(self, place: Place, ending: str) -> Path | None:
         if self._folder is None:
             return None
-        return self._folder / f"{slug('--'.join(place))}.{ending}"
-
-    def _parts(self, place: Place) -> Iterator[Path]:
-        index = 0
-        while (file := self._file((*place, str(index)), "npz")) and file.exists():
-            yield file
-            index += 1
+        return self._folder / f"{'--'.join(map(slug, place))}.{ending}"
 
 
 def save(comparison: Comparison, folder: Path) -> Path:
@@ -219,12 +222,13 @@ def slug(name: str) -> str:
         name: Any text.
 
     Returns:
-        Letters, digits, `-`, `_` and `.`; with a hash wherever something was changed.
+        Letters, digits, `-` (never two), `_` and `.`; with a hash wherever something
+        was changed.
     """
-    plain = re.sub(r"[^A-Za-z0-9_.-]+", "-", name).strip(".-") or "unnamed"
-    if plain == name and len(plain) <= 100:
+    plain = re.sub(r"[^A-Za-z0-9_.]+", "-", name).strip(".-") or "unnamed"
+    if plain == name and len(plain) <= 80:
         return plain
-    return f"{plain[:80]}-{sha256(name.encode()).hexdigest()[:8]}"
+    return f"{plain[:60]}-{sha256(name.encode()).hexdigest()[:8]}"
 
 
 def write_atomically(file: Path, write: Callable[[Path], Any]) -> None:
@@ -295,6 +299,16 @@ def _write_table(file: Path, table: Any) -> None:
     write_atomically(file, lambda path: write(table, path, compression="zstd"))
 
 
+def _set_aside(file: Path, error: Exception) -> None:
+    damaged = file.with_name(f"{file.name}.damaged")
+    os.replace(file, damaged)
+    warnings.warn(
+        f"{file} can't be read ({error}); it was moved to {damaged.name} and is "
+        "computed anew",
+        stacklevel=3,
+    )
+
+
 def _same_digest(file: Path, was: str, now: str) -> None:
     if was != now:
         raise ValueError(
@@ -310,7 +324,7 @@ def _runs_table(runs: tuple[Runs, ...], metadata: dict[str, Any]) -> Any:
 
     rows = [row for run in runs for row in _lane_rows(run)]
     names = list(dict.fromkeys(name for row in rows for name in row))
-    columns = {name: [row.get(name) for row in rows] for name in names}
+    columns = {name: _alike([row.get(name) for row in rows]) for name in names}
     shared = [
         {
             "problem": run.problem,
@@ -319,11 +333,21 @@ def _runs_table(runs: tuple[Runs, ...], metadata: dict[str, Any]) -> Any:
             "cost": run.cost,
             "lanes": len(run.steps),
             "length": len(run.value),
+            "dtype": run.value.dtype.name,
         }
         for run in runs
     ]
     header = json.dumps({**metadata, "runs": shared})
     return pa.table(columns).replace_schema_metadata({"jaxcalc": header})
+
+
+def _alike(cells: list[Any]) -> list[Any]:
+    """Arrays of floats in one dtype that files know and that loses no digit."""
+    dtypes = {cell.dtype for cell in cells if isinstance(cell, np.ndarray)}
+    if not any(jnp.issubdtype(dtype, jnp.floating) for dtype in dtypes):
+        return cells
+    common = np.result_type(np.float32, *dtypes)
+    return [None if cell is None else cell.astype(common) for cell in cells]
 
 
 def _lane_rows(run: Runs) -> Iterator[dict[str, Any]]:
@@ -360,12 +384,12 @@ def _read_runs(file: Path) -> tuple[list[Runs], dict[str, Any]]:
 
 def _runs_from(rows: Any, shared: dict[str, Any]) -> Runs:
     columns = {name: rows.column(name) for name in rows.column_names}
-    length = shared["length"]
+    length, dtype = shared["length"], np.dtype(shared["dtype"])
 
     def trace(name: str, width: int = 1) -> np.ndarray:
         lists = [np.asarray(cell.values) for cell in columns[name]]
-        whole = np.int32(-1) if name.startswith("work_") else lists[0].dtype.type("nan")
-        out = np.full((length, len(lists), width), whole)
+        kind = np.dtype("int32") if name.startswith("work_") else dtype
+        out = np.full((length, len(lists), width), missing(lists[0]), kind)
         for lane, values in enumerate(lists):
             out[: len(values) // width, lane] = values.reshape(-1, width)
         return out if name == "path" else out[..., 0]
@@ -379,15 +403,15 @@ def _runs_from(rows: Any, shared: dict[str, Any]) -> Runs:
         phase=shared["phase"],
         rates=columns["learning_rate"].to_numpy(),
         seeds=columns["seed"].to_numpy(),
-        status=columns["status"].to_numpy(),
-        steps=columns["steps"].to_numpy(),
+        status=columns["status"].to_numpy().astype(np.int32),
+        steps=columns["steps"].to_numpy().astype(np.int32),
         value=trace("value"),
         grad_norm=trace("grad_norm"),
         step_norm=trace("step_norm"),
         work={kind: trace(f"work_{kind}") for kind in kinds},
         cost=shared["cost"],
         path=trace("path", len(params[0])) if has_path else None,
-        params=np.stack(params),
+        params=np.stack(params).astype(dtype),
     )
 
 
