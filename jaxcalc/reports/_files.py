@@ -1,10 +1,11 @@
 """Names and files: safe, unique, and never half-written."""
 
-import os
 import re
 import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
+
+from jaxcalc.comparison import store
 
 
 def slug(name: str) -> str:
@@ -42,31 +43,11 @@ def slugs(names: Iterable[str]) -> dict[str, str]:
 
 
 def write(path: Path, content: str | bytes) -> None:
-    """Write a file beside its place and rename it into place.
-
-    A reader finds the old file or the new one, never half of one.
+    """Write a file, so that a reader finds the old one or the new one.
 
     Args:
-        path: Where to.
+        path: Where to, in a folder that exists.
         content: Text, written as UTF-8, or bytes.
-
-    Raises:
-        OSError: The folder can't be made or written to, or the disk is full; the
-            message names the folder and says what to do.
     """
     data = content.encode() if isinstance(content, str) else content
-    beside = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            beside.write_bytes(data)
-            beside.replace(path)
-        finally:
-            beside.unlink(missing_ok=True)
-    except OSError as error:
-        raise OSError(
-            error.errno,
-            f"can't write {path.name} into the folder '{path.parent}' "
-            f"({error.strerror or error}): make it writable, free some space, or "
-            "choose another folder",
-        ) from error
+    store.write_atomically(path, lambda beside: beside.write_bytes(data))

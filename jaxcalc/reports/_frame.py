@@ -19,7 +19,7 @@ from matplotlib.ticker import (
 
 from jaxcalc import _checks
 from jaxcalc.comparison import Comparison
-from jaxcalc.reports import _text, palette, tables
+from jaxcalc.reports import _numbers, _text, palette
 from jaxcalc.reports.palette import Look, ThemeName
 
 HEIGHT = 2.1  # inches, of a panel
@@ -28,9 +28,11 @@ XLABEL = {
     "work": "work (gradient evaluations)",
     "seconds": "time of one run",
 }
-_PLAIN = FuncFormatter(lambda value, _: tables.number(value))
+_PLAIN = FuncFormatter(lambda value, _: _numbers.number(value))
 _POWERS = FuncFormatter(
-    lambda value, _: f"10{tables.raised(round(math.log10(value)))}" if value > 0 else ""
+    lambda value, _: (
+        f"10{_numbers.raised(round(math.log10(value)))}" if value > 0 else ""
+    )
 )
 _ROW = 0.15  # inches for a row of the legend
 _FONT, _HANDLE, _GAP = 7.5, 2.6, 1.4  # its font in points; the rest in such fonts
@@ -76,10 +78,12 @@ def finish(fig: Figure, title: str, handles: Sequence[Line2D]) -> Figure:
     width, height = fig.get_size_inches()
     if title:
         height += 0.2
-        room = int((width - 0.3) * 72 / (8.5 * 0.56))
-        fig.suptitle(
-            _text.label(title, room), x=0.01, ha="left", fontsize=8.5, weight="bold"
-        )
+        size, room = 8.5, (width - 0.15) * 72 / 1.12  # bold is an eighth wider
+        while _text.width(_text.label(title, 200), size) > room and size > 7:
+            size -= 0.5
+        letters = int(200 if size > 7 else room / (7 * 0.55))
+        shown = _text.label(title, letters)
+        fig.suptitle(shown, x=0.01, ha="left", fontsize=size, weight="bold")
     if handles:
         columns = _columns([str(h.get_label()) for h in handles], width)
         height += _ROW * math.ceil(len(handles) / columns) + 0.08

@@ -14,9 +14,9 @@ from urllib.parse import quote
 import numpy as np
 from matplotlib.figure import Figure
 
-from jaxcalc.comparison import Comparison
+from jaxcalc.comparison import Comparison, store
 from jaxcalc.problems import Problem
-from jaxcalc.reports import _files, _frame, _pictures, figures, prose, tables
+from jaxcalc.reports import _files, _frame, _numbers, _pictures, figures, prose, tables
 from jaxcalc.reports._files import slug
 
 try:
@@ -78,6 +78,7 @@ def write(
         OSError: The folder can't be written to.
     """
     folder = Path(folder)
+    store.writable(folder)  # known before everything is drawn
     rows = tables.summary(comparison)
     records = {problem.name: problem for problem in problems}
     names = _files.slugs(comparison.problems)
@@ -97,7 +98,6 @@ def write(
         environment=comparison.environment,
         failures=prose.failures(rows, comparison.titles),
         headings=tables.HEADINGS,
-        accuracy=tables.number(1e-6),
         sources=[
             (_frame.title_of(comparison, name), text)
             for name, text in comparison.sources.items()
@@ -132,6 +132,7 @@ def write_index(
         OSError: The folder can't be written to, or a picture can't be read.
     """
     folder = Path(folder)
+    store.writable(folder)
     entries = [
         {
             "name": name.replace("_", " "),
@@ -222,6 +223,7 @@ def _section(
         "id": f"problem-{name}",
         "title": title,
         "verdict": prose.verdict(mine),
+        "accuracy": _numbers.number(mine[0].accuracy) if mine else "",
         "legend": _legend(comparison, problem),
         "convergence": panels,
         "rates": rates,

@@ -9,7 +9,8 @@ import numpy as np
 from jaxcalc.comparison import Comparison, Runs
 from jaxcalc.minimization import Status
 from jaxcalc.reports import tables
-from jaxcalc.reports.tables import Row, count, duration, number
+from jaxcalc.reports._numbers import count, duration, number
+from jaxcalc.reports.tables import Row
 
 
 def listed(words: Sequence[str]) -> str:
@@ -39,28 +40,27 @@ def plural(number_of: int, word: str) -> str:
     return f"{number_of:,} {word}" + ("" if number_of == 1 else "s")
 
 
-def verdict(rows: Sequence[Row], accuracy: float = 1e-6) -> list[str]:
+def verdict(rows: Sequence[Row]) -> list[str]:
     """What happened on one problem: who was first, who was not, who failed.
 
     Args:
         rows: The rows of one problem.
-        accuracy: The target that the rows were made with.
 
     Returns:
         Sentences; one that says so where there is nothing to tell.
     """
     if not rows:
         return ["There are no evaluation runs."]
-    aim = f"{number(accuracy)} of its start"
     there = [row for row in rows if math.isfinite(row.work)]
     said = []
     if there:
-        said += _winners(sorted(there, key=lambda row: row.work), aim)
+        said += _winners(sorted(there, key=lambda row: row.work))
     else:
-        said.append(f"No optimizer brought the gap down to {aim} in half of its runs.")
-        best = min(rows, key=lambda row: row.gap)
-        if math.isfinite(best.gap):
-            said.append(f"{best.optimizer} came nearest, to {number(best.gap)}.")
+        said.append(f"No optimizer {_aim(rows[0])} in half of its runs.")
+    best = min(rows, key=lambda row: row.gap)
+    loose = not there or best.accuracy > tables.ACCURACIES[0]
+    if math.isfinite(best.gap) and loose:
+        said.append(f"{best.optimizer} came nearest in the end, to {number(best.gap)}.")
     lost = [row for row in rows if row.diverged]
     for row in lost:
         how = "in every run" if row.diverged == row.runs else ""
@@ -72,13 +72,19 @@ def verdict(rows: Sequence[Row], accuracy: float = 1e-6) -> list[str]:
     return said
 
 
-def _winners(ranked: Sequence[Row], aim: str) -> list[str]:
+def _aim(row: Row) -> str:
+    """The target, in words."""
+    return f"brought the gap down to {number(row.accuracy)} of its start"
+
+
+def _winners(ranked: Sequence[Row]) -> list[str]:
     """Who reached the target with the least work, who came next, who was quickest."""
     first = ranked[0]
     time = f" and {duration(first.seconds)}" if math.isfinite(first.seconds) else ""
+    steps = f"{count(first.steps)} step" + ("" if first.steps == 1 else "s")
     said = [
-        f"{first.optimizer} needed the least work to bring the gap down to {aim}: "
-        f"{_gradients(first)}, in {count(first.steps)} steps{time}."
+        f"{first.optimizer} {_aim(first)} with the least work: {_gradients(first)}, in "
+        f"{steps}{time}."
     ]
     if len(ranked) > 1:
         second = ranked[1]

@@ -10,7 +10,7 @@ import numpy as np
 from jaxcalc import _checks
 from jaxcalc.comparison import Comparison, Runs
 from jaxcalc.minimization import Status
-from jaxcalc.reports import series
+from jaxcalc.reports import _numbers, series
 
 WORDS = {
     Status.RUNNING: "still running",
@@ -27,13 +27,15 @@ class Row:
     """One optimizer on one problem, over its evaluation seeds.
 
     A run reaches the target when its gap is at most `accuracy` times the gap it started
-    with. `steps`, `work` and `seconds` are medians until then, in which a run that
-    never got there counts as infinite; so they are infinite where half of them did not.
+    with, or at most the rounding of the loss. `steps`, `work` and `seconds` are medians
+    until then, in which a run that never got there counts as infinite; so they are
+    infinite where half of the runs did not.
 
     Attributes:
         problem: The problem's name.
         optimizer: The optimizer's name.
         rate: The chosen learning rate; NaN where there is none.
+        accuracy: The target, the same for all optimizers on a problem.
         runs: How many runs there are.
         reached: How many of them reached the target.
         steps: Steps to the target.
@@ -48,6 +50,7 @@ class Row:
     problem: str
     optimizer: str
     rate: float
+    accuracy: float
     runs: int
     reached: int
     steps: float
@@ -72,8 +75,15 @@ class Row:
         return ", ".join(f"{n} {WORDS[status]}" for status, n in self.ended.items())
 
 
+ACCURACIES = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
+"""Targets, from which `summary` takes the strictest that serves to compare."""
+
+
 def summary(
-    comparison: Comparison, problem: str | None = None, *, accuracy: float = 1e-6
+    comparison: Comparison,
+    problem: str | None = None,
+    *,
+    accuracy: float | None = None,
 ) -> list[Row]:
     """One row for each problem and optimizer, in the order of the comparison.
 
@@ -81,7 +91,9 @@ def summary(
         comparison: What was run.
         problem: A problem's name, or None for all.
         accuracy: The target: this fraction of a run's starting gap to
-            `Comparison.reference`, but never less than the rounding of the loss.
+            `Comparison.reference`. By default, for each problem, the strictest of
+            `ACCURACIES` that half of the optimizers reach in half of their runs, or
+            else the mildest.
 
     Returns:
         The rows; an optimizer without evaluation runs has none.
@@ -89,22 +101,43 @@ def summary(
     Raises:
         ValueError: The problem is unknown, or `accuracy` is not positive.
     """
-    _checks.positive_float("accuracy", accuracy)
+    if accuracy is not None:
+        _checks.positive_float("accuracy", accuracy)
     if problem is not None:
         _checks.known("problem", problem, comparison.problems)
-    runs = comparison.select(problem, phase="evaluation")
-    order = {name: k for k, name in enumerate(comparison.problems)}
-    runs = sorted(runs, key=lambda run: order[run.problem])
-    return [_row(comparison, run, accuracy) for run in runs]
+    found = []
+    for name in comparison.problems if problem is None else (problem,):
+        runs = comparison.select(name, phase="evaluation")
+        aim = _common_accuracy(comparison, runs) if accuracy is None else accuracy
+        found += [_row(comparison, run, aim) for run in runs]
+    return found
+
+
+def _common_accuracy(comparison: Comparison, runs: Sequence[Runs]) -> float:
+    """The strictest target that half of the optimizers reach in half of their runs."""
+    for accuracy in ACCURACIES:
+        spent = [_spent(comparison, run, "steps", accuracy) for run in runs]
+        there = [np.isfinite(series.quantile(steps, 0.5)) for steps in spent]
+        if sum(there) * 2 >= len(runs):
+            return accuracy
+    return ACCURACIES[-1]
+
+
+def _spent(
+    comparison: Comparison, run: Runs, x: series.XAxis, accuracy: float
+) -> np.ndarray:
+    """What each lane of a run spent to reach the target."""
+    reference = comparison.reference(run.problem)
+    smallest = series.rounding(comparison, run.problem)
+    return series.first_reach(run, x, reference, accuracy, smallest)
 
 
 def _row(comparison: Comparison, run: Runs, accuracy: float) -> Row:
     """Medians of one optimizer's evaluation runs on one problem."""
     reference = comparison.reference(run.problem)
-    smallest = series.rounding(comparison, run.problem)
 
     def spent(x: series.XAxis) -> np.ndarray:
-        return series.first_reach(run, x, reference, accuracy, smallest)
+        return _spent(comparison, run, x, accuracy)
 
     def median(values: np.ndarray) -> float:
         if np.isnan(values).any():
@@ -118,6 +151,7 @@ def _row(comparison: Comparison, run: Runs, accuracy: float) -> Row:
         problem=run.problem,
         optimizer=run.optimizer,
         rate=series.chosen_rate((run,)),
+        accuracy=accuracy,
         runs=len(run.steps),
         reached=int(np.isfinite(spent("steps")).sum()),
         steps=median(spent("steps")),
@@ -128,74 +162,6 @@ def _row(comparison: Comparison, run: Runs, accuracy: float) -> Row:
         ended={status: counts[status] for status in Status if counts[status]},
         diverged=int(run.diverged.sum()),
     )
-
-
-def number(value: float, digits: int = 2) -> str:
-    """A number as people write it: 0.03, 1,200, 3.2×10⁻⁹.
-
-    Args:
-        value: Any number.
-        digits: Significant digits, at least.
-
-    Returns:
-        Text; a dash for what is infinite or missing.
-    """
-    if not math.isfinite(value):
-        return "—"
-    if value == 0:
-        return "0"
-    rounded = float(f"{value:.{digits - 1}e}")
-    if abs(rounded) >= 1e-3 and abs(value) < 99_999.5:
-        if abs(value) >= 10 ** (digits - 1):
-            return f"{value:,.0f}"
-        return f"{rounded:.{digits}g}"
-    mantissa, exponent = f"{rounded:.{digits - 1}e}".split("e")
-    mantissa = mantissa.rstrip("0").rstrip(".")
-    times = "" if mantissa == "1" else f"{mantissa}×"
-    return f"{times}10{raised(int(exponent))}"
-
-
-def raised(exponent: int) -> str:
-    """An exponent in raised letters.
-
-    Args:
-        exponent: A whole number.
-
-    Returns:
-        Text such as "⁻⁹".
-    """
-    return str(exponent).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
-
-
-def count(value: float) -> str:
-    """A count, or the half between two counts that a median may be.
-
-    Args:
-        value: Any number.
-
-    Returns:
-        Text; a dash for what is infinite or missing.
-    """
-    if not math.isfinite(value):
-        return "—"
-    return f"{value:,.0f}" if value >= 100 or value == int(value) else f"{value:.1f}"
-
-
-def duration(seconds: float) -> str:
-    """A time in the unit that suits it.
-
-    Args:
-        seconds: Any number.
-
-    Returns:
-        Text such as "3.4 ms"; a dash for what is infinite or missing.
-    """
-    if not math.isfinite(seconds):
-        return "—"
-    for unit, size in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
-        if seconds >= size or unit == "µs":
-            break
-    return f"{number(seconds / size)} {unit}" if seconds else "0 s"
 
 
 HEADINGS = (
@@ -222,13 +188,13 @@ def cells(row: Row) -> tuple[str, ...]:
     """
     return (
         row.optimizer,
-        number(row.rate) if row.has_rate else "none, untuned",
+        _numbers.number(row.rate) if row.has_rate else "none, untuned",
         f"{row.reached} of {row.runs}",
-        count(row.steps),
-        count(row.work),
-        duration(row.seconds),
-        "diverged" if math.isinf(row.gap) else number(row.gap),
-        number(row.grad_norm),
+        _numbers.count(row.steps),
+        _numbers.count(row.work),
+        _numbers.duration(row.seconds),
+        "diverged" if math.isinf(row.gap) else _numbers.number(row.gap),
+        _numbers.number(row.grad_norm),
         row.words,
     )
 

@@ -23,7 +23,7 @@ from reports.synthetic_comparisons import (
 
 from jaxcalc.comparison import Comparison
 from jaxcalc.minimization import Status
-from jaxcalc.reports import _files, page, prose, tables
+from jaxcalc.reports import page, prose, tables
 
 VOID = {"meta", "img", "source", "br", "line", "link", "hr"}
 SVG = "{http://www.w3.org/2000/svg}"
@@ -165,7 +165,7 @@ def test_the_page_says_what_was_run_and_what_came_out(written):
     _, reader = written
     for words in (
         "Three optimizers Why?",
-        "newton needed the least work to bring the gap down to 10⁻⁶ of its start",
+        "newton brought the gap down to 0.01 of its start with the least work",
         "lion diverged in 3 of 8 runs.",
         "newton has no learning rate and took part untuned",
         "The rule of choice: The best one.",
@@ -282,34 +282,40 @@ def test_slugs_are_harmless_file_names(name, slug):
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path):
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(OSError, match=r"file/report'.*choose another folder"):
-        page.write(comparison(runs([[1.0]])), tmp_path / "file" / "report", title="No")
+    made = comparison(runs([[1.0]]))
+    for refused in (
+        lambda folder: page.write(made, folder, title="No"),
+        lambda folder: page.write_index({}, folder, title="No"),
+    ):
+        with pytest.raises(OSError, match=r"file/report can't be written.*choose"):
+            refused(tmp_path / "file" / "report")
 
 
-def test_what_was_there_survives_a_write_that_fails(tmp_path, monkeypatch):
-    target = tmp_path / "report.html"
-    target.write_text("old")
+def full(self, data):
+    """What a disk without space does: half a file, and an error."""
+    with self.open("wb") as file:
+        file.write(data[:1])
+    raise OSError(errno.ENOSPC, "No space left on device")
 
-    def full(self, data):
-        with self.open("wb") as file:
-            file.write(data[:1])
-        raise OSError(errno.ENOSPC, "No space left on device")
 
+def test_a_disk_without_space_leaves_what_was_there(tmp_path, monkeypatch):
+    made = comparison(runs([[2.0, 1.0]]))
+    page.write(made, tmp_path, title="Old")
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     monkeypatch.setattr(Path, "write_bytes", full)
-    with pytest.raises(OSError, match=r"No space left.*free some space") as caught:
-        _files.write(target, "new")
-    assert caught.value.errno == errno.ENOSPC
-    assert target.read_text() == "old"
-    assert [p.name for p in tmp_path.iterdir()] == ["report.html"]
+    with pytest.raises(OSError, match=r"No space left.*free some space"):
+        page.write(made, tmp_path, title="New")
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
-def test_a_read_only_folder_is_a_permission_error(tmp_path, monkeypatch):
-    def refuse(self, data):
+def test_a_read_only_folder_is_refused_before_anything_is_drawn(tmp_path, monkeypatch):
+    def refuse(self, text):
         raise PermissionError(errno.EACCES, "Permission denied")
 
-    monkeypatch.setattr(Path, "write_bytes", refuse)
-    with pytest.raises(PermissionError, match="make it writable"):
-        page.write_index({}, tmp_path, title="No")
+    monkeypatch.setattr(Path, "write_text", refuse)
+    monkeypatch.setattr(page, "_section", None)
+    with pytest.raises(OSError, match="change its permissions"):
+        page.write(comparison(runs([[1.0]])), tmp_path, title="No")
 
 
 def test_the_index_shows_each_experiment(tmp_path):
@@ -366,6 +372,7 @@ def row(**fields):
         "problem": "bowl",
         "optimizer": "sgd",
         "rate": 0.1,
+        "accuracy": 1e-6,
         "runs": 8,
         "reached": 8,
         "steps": 10.0,
@@ -384,7 +391,7 @@ def test_the_verdict_names_the_first_the_next_and_the_quickest():
         [row(optimizer="slow", work=50.0, seconds=1e-5), row(optimizer="fast")]
     )
     assert said == [
-        "fast needed the least work to bring the gap down to 10⁻⁶ of its start: "
+        "fast brought the gap down to 10⁻⁶ of its start with the least work: "
         "20 gradients, in 10 steps and 1 ms.",
         "Next came slow with 50 gradients, 2.5 times as much.",
         "By the clock slow was first, at 10 µs.",

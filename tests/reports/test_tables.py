@@ -8,7 +8,7 @@ from closeness import close
 from reports.synthetic_comparisons import comparison, decay, runs
 
 from jaxcalc.minimization import Status
-from jaxcalc.reports import tables
+from jaxcalc.reports import _numbers, tables
 
 ENDED, SPENT, FAILED = Status.CONVERGED, Status.MAX_STEPS, Status.NONFINITE
 
@@ -22,7 +22,7 @@ def test_a_row_holds_medians_to_the_target_over_all_runs():
             seconds=0.5,
         )
     )
-    (row,) = tables.summary(made)
+    (row,) = tables.summary(made, accuracy=1e-6)
     # A millionth is reached after 6, 3 and 2 steps, and never.
     assert (row.runs, row.reached) == (4, 3)
     close(row.steps, 4.5)
@@ -41,9 +41,31 @@ def test_the_target_can_be_chosen():
     assert [tables.summary(made, accuracy=a)[0].steps for a in (0.05, 5e-4)] == [2, 4]
 
 
+def test_by_default_half_of_the_optimizers_reach_the_target():
+    good, fair, poor, bad = (decay(8.0, 0.1, n) for n in (8, 5, 3, 0))
+    made = comparison(
+        runs([fair * 0.9, poor, fair * 0.8], optimizer="fair"),
+        runs([good, good, bad], optimizer="good"),
+        runs([poor] * 3, optimizer="poor"),
+        runs([bad] * 3, optimizer="bad"),
+        runs([bad], problem="cup"),
+        minimum={"bowl": 0.0, "cup": 0.0},
+    )
+    found = {row.optimizer: row for row in tables.summary(made, "bowl")}
+    # A 1e-4 is reached by two of four in most of their runs, 1e-5 by one.
+    assert {row.accuracy for row in found.values()} == {1e-4}
+    assert [found[name].reached for name in ("fair", "good", "poor", "bad")] == [
+        2,
+        2,
+        0,
+        0,
+    ]
+    assert tables.summary(made, "cup")[0].accuracy == 0.1
+
+
 def test_half_of_the_runs_never_there_means_never():
     made = comparison(runs([decay(8.0, 0.1, 9), [8.0, 7.0]], status=[ENDED, SPENT]))
-    (row,) = tables.summary(made)
+    (row,) = tables.summary(made, accuracy=1e-6)
     assert row.reached == 1
     assert math.isinf(row.steps)
     assert tables.cells(row)[2:6] == ("1 of 2", "—", "—", "—")
@@ -105,7 +127,7 @@ def test_rows_follow_the_problems_and_can_be_of_one():
     ],
 )
 def test_numbers_are_written_for_people(value, text):
-    assert tables.number(value) == text
+    assert _numbers.number(value) == text
 
 
 @pytest.mark.parametrize(
@@ -120,14 +142,14 @@ def test_numbers_are_written_for_people(value, text):
     ],
 )
 def test_times_come_in_the_unit_that_suits_them(seconds, text):
-    assert tables.duration(seconds) == text
+    assert _numbers.duration(seconds) == text
 
 
 @pytest.mark.parametrize(
     ("value", "text"), [(3.0, "3"), (3.5, "3.5"), (1234.5, "1,234"), (math.inf, "—")]
 )
 def test_counts_are_whole_or_half(value, text):
-    assert tables.count(value) == text
+    assert _numbers.count(value) == text
 
 
 NASTY = "a|b*c_d`e`[f](g) <script>&amp; \\ 100% $x^2$ #{1} ~"
