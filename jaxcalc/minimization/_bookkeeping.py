@@ -48,6 +48,20 @@ def carried_evaluation(state: PyTree) -> tuple[Float[Array, ""], PyTree] | None:
     return None if value is None or grad is None else (value, grad)
 
 
+def keeps_count(state: PyTree) -> bool:
+    """Whether an optimizer counts its evaluations, or searches along lines.
+
+    Args:
+        state: The state of an optimizer, or its shapes.
+
+    Returns:
+        True if `counted_work` or `searched_work` find something in it.
+    """
+    counts = (Work, *_SEARCHES)
+    leaves = jax.tree.leaves(state, is_leaf=lambda s: isinstance(s, counts))
+    return any(isinstance(leaf, counts) for leaf in leaves)
+
+
 def counted_work(state: PyTree) -> Work | None:
     """Sum of the counts that an optimizer keeps in its state.
 

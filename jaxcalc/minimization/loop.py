@@ -18,6 +18,7 @@ from jaxcalc import _checks, _trees
 from jaxcalc.minimization._bookkeeping import (
     carried_evaluation,
     counted_work,
+    keeps_count,
     last_link,
     searched_work,
 )
@@ -327,8 +328,7 @@ def is_costly(state: PyTree) -> bool:
     Returns:
         True if it counts its own work, or searches along lines.
     """
-    counted = counted_work(state) is not None or searched_work(state) is not None
-    return counted or carried_evaluation(state) is not None
+    return keeps_count(state) or carried_evaluation(state) is not None
 
 
 def _sum(total: Work, more: Work | None, times: Bool[Array, ""] | int = 1) -> Work:
