@@ -55,6 +55,8 @@ def main(
             {**FIRST_ORDER, "lbfgs": optax.lbfgs(), **more},
             rates=jnp.logspace(-4, 1, rates).tolist(),
             max_steps=max_steps,
+            # The default of 32-bit floats, 3.5e-4, would end the race too early.
+            tol=1e-6,
             seeds=seeds,
             store=out / "store" / problem.name,
             progress=True,

@@ -15,7 +15,7 @@ from jaxcalc.comparison import protocol as rules
 from jaxcalc.comparison.lanes import Programs
 from jaxcalc.comparison.progress import Progress
 from jaxcalc.comparison.results import Comparison, Phase, Runs
-from jaxcalc.comparison.runner import Grid, run_grid
+from jaxcalc.comparison.runner import Grid, compile_ahead, run_grid
 from jaxcalc.comparison.store import Store
 from jaxcalc.minimization.loop import Functions
 from jaxcalc.problems import Problem
@@ -45,7 +45,8 @@ def compare(
 
     Tuning runs lie side by side in one compiled program for each problem and optimizer;
     evaluation runs are run and timed one by one. Compiling is timed apart, and happens
-    once: a second comparison of the same functions and shapes compiles nothing.
+    once: a second comparison of the same functions and shapes compiles nothing. The
+    programs of a problem are compiled side by side, before any of them runs.
 
     Args:
         problems: One `Problem` or several.
@@ -100,13 +101,18 @@ def compare(
     }
     kept = Store(None if store is None else Path(store), settings)
     points = _planned_points(settings, len(problems))
+    runs = []
     with Progress(points, shown=progress) as bar:
-        runs = [
-            run
-            for problem in problems
-            for name, optimizer in optimizers.items()
-            for run in _tune_and_evaluate(problem, name, optimizer, settings, kept, bar)
-        ]
+        for problem in problems:
+            contests = [
+                _Contest(problem, name, optimizer, settings)
+                for name, optimizer in optimizers.items()
+            ]
+            bar.describe(f"{problem.name} · compiling")
+            grids = [grid for contest in contests for grid in contest.planned_grids()]
+            compile_ahead(grids, kept)
+            for contest in contests:
+                runs += contest.run(kept, bar)
     return Comparison(
         runs=tuple(runs),
         protocol=settings,
@@ -117,42 +123,72 @@ def compare(
     )
 
 
-def _tune_and_evaluate(
-    problem: Problem,
-    name: str,
-    optimizer: rules.Optimizer,
-    settings: dict[str, Any],
-    store: Store,
-    bar: Progress,
-) -> list[Runs]:
-    def run(phase: Phase, rates: Sequence[float], seeds: Sequence[int]) -> Runs:
-        grid = Grid(
-            problem=problem,
-            optimizer=name,
-            phase=phase,
-            programs=programs,
-            rates=np.repeat(np.asarray(rates, float), len(seeds)),
-            seeds=np.tile(np.asarray(seeds), len(rates)),
-            tol=_tolerance(settings["tol"], problem),
+class _Contest:
+    """One optimizer on one problem: first tuned, if it has a rate, then evaluated."""
+
+    def __init__(
+        self,
+        problem: Problem,
+        name: str,
+        optimizer: rules.Optimizer,
+        settings: dict[str, Any],
+    ):
+        self._problem, self._name, self._settings = problem, name, settings
+        self._tol = _tolerance(settings["tol"], problem)
+        self._rates = settings["rates"].get(name, [np.nan])
+        functions = Functions(
+            problem.loss,
+            observe=_raveled if problem.size <= _DRAWABLE else None,
+            hessian_fn=problem.hessian,
         )
-        bar.describe(f"{problem.name} · {name} · {phase}")
+        make = rules.as_function_of_rate(optimizer)
+        self._programs = Programs(functions, make, settings["max_steps"])
+
+    def planned_grids(self) -> list[Grid]:
+        """What will be run; any rate stands for the one that tuning will choose."""
+        evaluation = self._evaluation(self._rates[0])
+        return [self._tuning(), evaluation] if self._is_tuned else [evaluation]
+
+    def run(self, store: Store, bar: Progress) -> list[Runs]:
+        """Tune and evaluate.
+
+        Args:
+            store: Where runs are kept.
+            bar: Shows progress.
+
+        Returns:
+            The tuning runs, if there are any, and the evaluation runs.
+        """
+        if not self._is_tuned:
+            return [self._run(self._evaluation(self._rates[0]), store, bar)]
+        tuned = self._run(self._tuning(), store, bar)
+        evaluation = self._evaluation(rules.best_rate(tuned))
+        return [tuned, self._run(evaluation, store, bar)]
+
+    @property
+    def _is_tuned(self) -> bool:
+        return len(self._rates) > 1
+
+    def _run(self, grid: Grid, store: Store, bar: Progress) -> Runs:
+        bar.describe(" · ".join(grid.place))
         return run_grid(grid, store, bar)
 
-    functions = Functions(
-        problem.loss,
-        observe=_raveled if problem.size <= _DRAWABLE else None,
-        hessian_fn=problem.hessian,
-    )
-    make = rules.as_function_of_rate(optimizer)
-    programs = Programs(functions, make, settings["max_steps"])
-    if not rules.is_tuned(optimizer):
-        return [run("evaluation", [np.nan], settings["seeds"])]
-    rates = settings["rates"][name]
-    if len(rates) == 1:
-        return [run("evaluation", rates, settings["seeds"])]
-    tuned = run("tuning", rates, settings["tuning_seeds"])
-    best = rules.best_rate(tuned)
-    return [tuned, run("evaluation", [best], settings["seeds"])]
+    def _tuning(self) -> Grid:
+        return self._grid("tuning", self._rates, self._settings["tuning_seeds"])
+
+    def _evaluation(self, rate: float) -> Grid:
+        return self._grid("evaluation", [rate], self._settings["seeds"])
+
+    def _grid(self, phase: Phase, rates: Sequence[float], seeds: Sequence[int]) -> Grid:
+        return Grid(
+            problem=self._problem,
+            optimizer=self._name,
+            phase=phase,
+            programs=self._programs,
+            rates=np.repeat(np.asarray(rates, float), len(seeds)),
+            seeds=np.tile(np.asarray(seeds), len(rates)),
+            tol=self._tol,
+        )
 
 
 def _planned_points(settings: dict[str, Any], problems: int) -> int:

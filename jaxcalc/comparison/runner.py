@@ -1,11 +1,13 @@
 """Run the lanes of one problem and one optimizer, in chunks that can be resumed."""
 
+import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from hashlib import sha256
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -48,6 +50,11 @@ class Grid:
     rates: np.ndarray
     seeds: np.ndarray
     tol: np.ndarray
+
+    @property
+    def place(self) -> tuple[str, str, str]:
+        """The grid's name in a store."""
+        return (self.problem.name, self.optimizer, self.phase)
 
 
 @dataclass(kw_only=True)
@@ -162,6 +169,43 @@ class Part:
 Advance = Callable[[Lane, Any], tuple[Lane, Entry]]
 
 
+class Layout(NamedTuple):
+    """A grid's lanes in memory, and the program that advances them."""
+
+    lanes: Lane
+    rates: jax.Array
+    together: bool
+    program: Executable
+
+    @property
+    def pieces(self) -> list[tuple[Lane, jax.Array]]:
+        """What one call of the program advances: all lanes, or one of them."""
+        if self.together:
+            return [(self.lanes, self.rates)]
+        return [(_lane(self.lanes, i), rate) for i, rate in enumerate(self.rates)]
+
+
+def compile_ahead(grids: Iterable[Grid], store: Store) -> None:
+    """Compile the programs of several grids, as many at a time as there are cores.
+
+    Evaluation runs are timed, so nothing may be compiled beside them: all programs of a
+    problem are compiled before the first of them runs.
+
+    Args:
+        grids: The lanes to be run; of an unknown rate only the shape matters.
+        store: Grids that it holds need no program.
+    """
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        begun: dict[int, Future[None]] = {}
+        for grid in grids:
+            if not store.has_runs(grid.place):
+                program = _lay_out(grid).program
+                if id(program) not in begun:
+                    begun[id(program)] = pool.submit(program.compile)
+        for future in begun.values():
+            future.result()
+
+
 def run_grid(grid: Grid, store: Store, bar: Progress) -> Runs:
     """Run all lanes, or read them from the store.
 
@@ -173,27 +217,11 @@ def run_grid(grid: Grid, store: Store, bar: Progress) -> Runs:
     Returns:
         The runs.
     """
-    programs, args = grid.programs, grid.problem.args
-    starts = {seed: grid.problem.start(seed) for seed in set(grid.seeds.tolist())}
-    params = jax.tree.map(
-        lambda *leaves: jnp.stack(leaves, -1), *(starts[s] for s in grid.seeds.tolist())
-    )
-    rates = jnp.asarray(grid.rates, grid.tol.dtype)
-    lanes = programs.start(params, rates, args)
-    together = grid.phase == "tuning" and programs.runs_side_by_side(
-        starts[int(grid.seeds[0])], rates[0], args
-    )
-    if together:
-        pieces = [(lanes, rates)]
-        program = programs.side_by_side(lanes, rates, _limit(1), grid.tol, args)
-    else:
-        pieces = [(_lane(lanes, i), rates[i]) for i in range(len(rates))]
-        program = programs.alone(*pieces[0], _limit(1), grid.tol, args)
-
-    place = (grid.problem.name, grid.optimizer, grid.phase)
-    digest = _digest(program, lanes, rates, grid.tol, args)
-    planned = len(rates) * programs.max_steps
-    kept = store.load_runs(place, digest)
+    layout, args = _lay_out(grid), grid.problem.args
+    program, pieces = layout.program, layout.pieces
+    digest = _digest(program, layout.lanes, layout.rates, grid.tol, args)
+    planned = len(grid.rates) * grid.programs.max_steps
+    kept = store.load_runs(grid.place, digest)
     if kept is not None:
         bar.advance(planned)
         return kept
@@ -207,16 +235,34 @@ def run_grid(grid: Grid, store: Store, bar: Progress) -> Runs:
             ) -> tuple[Lane, Entry]:
                 return program.call(lanes, rate, _limit(limit), grid.tol, args)
 
-            part = Part(lanes=piece, place=(*place, str(index)), digest=digest)
+            part = Part(lanes=piece, place=(*grid.place, str(index)), digest=digest)
             part.restore(store.load_part(part.place, digest))
             _finish(part, advance, keeper, bar)
             bar.advance(planned // len(pieces) - part.points)
-            if not together:
+            if not layout.together:
                 part.overhead = _overhead(part, advance)
             parts.append(part)
         runs = _as_runs(grid, parts, program.seconds)
-        store.save_runs(place, digest, runs)
+        store.save_runs(grid.place, digest, runs)
     return runs
+
+
+def _lay_out(grid: Grid) -> Layout:
+    programs, args = grid.programs, grid.problem.args
+    starts = {seed: grid.problem.start(seed) for seed in set(grid.seeds.tolist())}
+    params = jax.tree.map(
+        lambda *leaves: jnp.stack(leaves, -1), *(starts[s] for s in grid.seeds.tolist())
+    )
+    rates = jnp.asarray(grid.rates, grid.tol.dtype)
+    lanes = programs.start(params, rates, args)
+    together = grid.phase == "tuning" and programs.runs_side_by_side(
+        starts[int(grid.seeds[0])], rates[0], args
+    )
+    if together:
+        program = programs.side_by_side(lanes, rates, _limit(1), grid.tol, args)
+    else:
+        program = programs.alone(_lane(lanes, 0), rates[0], _limit(1), grid.tol, args)
+    return Layout(lanes, rates, together, program)
 
 
 class Keeper:

@@ -66,6 +66,18 @@ class Store:
                 "choose another folder, or delete this one"
             )
 
+    def has_runs(self, place: Place) -> bool:
+        """Whether there are finished runs; they may turn out to be of another program.
+
+        Args:
+            place: Problem, optimizer and phase.
+
+        Returns:
+            True if there is a file of them.
+        """
+        file = self._file(place, "parquet")
+        return file is not None and file.exists()
+
     def load_runs(self, place: Place, digest: str) -> Runs | None:
         """Finished runs.
 
