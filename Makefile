@@ -1,6 +1,7 @@
-# make results   set up, run the experiments, say where to look
-# make test      set up, run the tests
-# make check     lint and types
+# make results       set up, compare optimizers on real data, say where to look
+# make experiments   set up, run every experiment there is
+# make test          set up, run the tests
+# make check         set up, check style and types
 #
 # Another Python: make PYTHON=python3.12 test
 
@@ -9,15 +10,21 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: results test check clean
+MAIN_JOB := linear_regression newton_vs_gradient_descent optimizers_on_digits \
+	test_functions
+
+.PHONY: help results experiments test check clean
 .DEFAULT_GOAL := help
 
-.PHONY: help
 help:
 	@sed -n 's/^# //p' Makefile
 
 results: $(READY)
-	@echo "Running the experiments on two kinds of data: bundled and analytic."
+	@echo "Comparing optimizers on real data and on test functions."
+	@$(BIN)/python -m experiments $(MAIN_JOB)
+
+experiments: $(READY)
+	@echo "Running every experiment."
 	@$(BIN)/python -m experiments
 
 test: $(READY)
