@@ -11,6 +11,7 @@ from jaxcalc.problems.analytic import (
     rosenbrock,
 )
 from jaxcalc.problems.classification import breast_cancer, digits_softmax
+from jaxcalc.problems.mgh import FACTORIES, more_garbow_hillstrom
 from jaxcalc.problems.network import digits_network
 from jaxcalc.problems.problem import Problem
 from jaxcalc.problems.regression import diabetes, five_points
@@ -25,6 +26,7 @@ __all__ = [
     "five_points",
     "get",
     "himmelblau",
+    "more_garbow_hillstrom",
     "names",
     "powell_singular",
     "quadratic",
@@ -45,7 +47,7 @@ _FACTORIES = {
         quadratic,
         rosenbrock,
     )
-}
+} | {f"mgh_{factory.__name__}": factory for factory in FACTORIES}
 
 
 def names() -> tuple[str, ...]:

@@ -178,3 +178,33 @@ def normal(features: int, outputs: int | None = None) -> Callable[..., Any]:
         `init(key)`, which draws parameters with standard deviation 0.1.
     """
     return functools.partial(losses.init_linear, features=features, outputs=outputs)
+
+
+def near(start: Any) -> Callable[..., Any]:
+    """Starts around a point: each number is moved by up to a tenth of its size.
+
+    Numbers that are zero have no size and move by up to 0.1.
+
+    Args:
+        start: The point, any pytree of NumPy arrays or numbers.
+
+    Returns:
+        `init(key)`, which draws parameters of the same structure.
+    """
+    leaves, structure = jax.tree.flatten(start)
+    arrays = [np.asarray(leaf, float) for leaf in leaves]
+    return _near(structure, tuple((a.shape, tuple(a.ravel().tolist())) for a in arrays))
+
+
+@functools.cache
+def _near(structure: Any, leaves: tuple[Any, ...]) -> Callable[..., Any]:
+    def init(key: jax.Array) -> Any:
+        moved = []
+        for shape, numbers in leaves:
+            key, own = jax.random.split(key)
+            (centre,) = floats(np.reshape(numbers, shape))
+            share = jax.random.uniform(own, shape, centre.dtype, -0.1, 0.1)
+            moved.append(centre + share * jnp.where(centre == 0, 1, jnp.abs(centre)))
+        return jax.tree.unflatten(structure, moved)
+
+    return init

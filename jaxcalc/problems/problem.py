@@ -24,6 +24,12 @@ class Problem:
             `jax.flatten_util.ravel_pytree`, where it is cheaper than `jax.hessian`.
         minimum: The lowest value, where it is known.
         minimizers: Points where it is reached, as arrays of shape `(n,)`.
+        residual: `residual(params, *args) -> (m,)`, where the loss is the sum of its
+            squares: `loss = sum(residual**2)`, with no factor of one half.
+        standard_start: The one start that the literature prescribes, in the structure
+            of `params`, as NumPy arrays; `init` then draws starts near it.
+        local_minima: Other values at which a descent may end in truth: local minima,
+            and limits at infinity that no point reaches.
         box: `(lower, upper)`, arrays of shape `(n,)`: where starts lie and a picture
             is worth drawing; for losses of a few variables.
         title: The name that people read.
@@ -37,6 +43,9 @@ class Problem:
     hessian: Callable[..., jax.Array] | None = None
     minimum: float | None = None
     minimizers: tuple[np.ndarray, ...] = ()
+    residual: Callable[..., jax.Array] | None = None
+    standard_start: PyTree | None = None
+    local_minima: tuple[float, ...] = ()
     box: tuple[np.ndarray, np.ndarray] | None = None
     title: str = ""
     source: str = ""
@@ -47,6 +56,8 @@ class Problem:
         for field in ("loss", "init"):
             if not callable(getattr(self, field)):
                 raise TypeError(f"`{field}` must be a function")
+        if self.residual is not None and not callable(self.residual):
+            raise TypeError("`residual` must be a function or None")
         if not isinstance(self.args, tuple):
             raise TypeError(
                 f"`args` must be a tuple, got {type(self.args).__name__}: "
@@ -84,6 +95,26 @@ class Problem:
             init=functools.partial(_cast_start, self.init, dtype),
             args=_cast(self.args, dtype),
         )
+
+
+@functools.lru_cache(maxsize=256)
+def sum_of_squares(residual: Callable[..., jax.Array]) -> Callable[..., jax.Array]:
+    r"""The loss that belongs to a residual, $f(x) = \sum_i r_i(x)^2$.
+
+    Equal residuals get the identical function, as compiled programs are kept by the
+    identity of the functions in them.
+
+    Args:
+        residual: `residual(params, *args) -> (m,)`.
+
+    Returns:
+        `loss(params, *args) -> scalar`.
+    """
+
+    def loss(params: PyTree, *args: Any) -> jax.Array:
+        return jnp.sum(residual(params, *args) ** 2)
+
+    return loss
 
 
 def _cast_start(init: Callable[..., PyTree], dtype: Any, key: jax.Array) -> PyTree:

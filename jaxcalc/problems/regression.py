@@ -3,6 +3,7 @@
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
@@ -27,6 +28,22 @@ def line_loss(
     return losses.mean_squared_error(losses.line(params, x), y)
 
 
+def line_residual(
+    params: dict[str, Any], x: Float[Array, " n"], y: Float[Array, " n"]
+) -> Float[Array, " n"]:
+    r"""Residuals whose squares add up to `line_loss`, $(m x_i + b - y_i) / \sqrt n$.
+
+    Args:
+        params: `{"m": (), "b": ()}`, the slope and the intercept.
+        x: Where it was observed, shape `(n,)`.
+        y: What was observed, shape `(n,)`.
+
+    Returns:
+        The residuals, shape `(n,)`, each divided by $\sqrt n$ as the loss is a mean.
+    """
+    return (losses.line(params, x) - y) / y.size**0.5
+
+
 def _line_start(key: jax.Array) -> dict[str, jax.Array]:
     b, m = _data.uniform((-1.0, -1.0), (5.0, 2.0))(key)
     return {"m": m, "b": b}
@@ -46,6 +63,7 @@ def five_points() -> Problem:
     return Problem(
         name="five_points",
         loss=line_loss,
+        residual=line_residual,
         init=_line_start,
         args=_data.floats(x, y),
         minimum=0.48,
@@ -79,6 +97,32 @@ def linear_loss(
     """
     error = losses.mean_squared_error(losses.linear(params, X), y)
     return error + losses.ridge_penalty(params["w"], ridge)
+
+
+def linear_residual(
+    params: dict[str, Any],
+    X: Float[Array, "n d"],
+    y: Float[Array, " n"],
+    ridge: Float[Array, ""],
+) -> Float[Array, " m"]:
+    r"""Residuals whose squares add up to `linear_loss`, the penalty's at the end.
+
+    $$r = \left(\frac{X w + b - y}{\sqrt n},\; \sqrt{\lambda / 2}\, w\right)$$
+
+    The loss is a mean, hence the $\sqrt n$. At $\lambda = 0$ they have no derivative
+    with respect to $\lambda$, though the loss has one.
+
+    Args:
+        params: `{"w": (d,), "b": ()}`.
+        X: Features, shape `(n, d)`.
+        y: Targets, shape `(n,)`.
+        ridge: The factor $\lambda$, shape `()`.
+
+    Returns:
+        The residuals, shape `(n + d,)`; the last d are zero where $\lambda$ is.
+    """
+    error = (losses.linear(params, X) - y) / y.size**0.5
+    return jnp.concatenate([error, jnp.sqrt(ridge / 2) * params["w"]])
 
 
 def linear_loss_hessian(
@@ -136,6 +180,7 @@ def diabetes(ridge: float = 0.0) -> Problem:
     return Problem(
         name=_data.named("diabetes", ("ridge", ridge, 0.0)),
         loss=linear_loss,
+        residual=linear_residual,
         init=_data.normal(d),
         args=_data.floats(X, y, ridge),
         hessian=linear_loss_hessian,

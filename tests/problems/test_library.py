@@ -262,3 +262,13 @@ def test_without_scikit_learn_the_remedy_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "sklearn", None)
     with pytest.raises(ImportError, match=r"pip install 'jaxcalc\[experiments\]'"):
         _data.load.__wrapped__("digits")
+
+
+@pytest.mark.parametrize("ridge", [0.0, 0.5])
+def test_diabetes_residuals_solve_to_its_minimizer(ridge):
+    problem = problems.diabetes(ridge=ridge)
+    flat, unravel = ravel_pytree(problem.start(0))
+    r = jax.jit(lambda x: problem.residual(unravel(x), *problem.args))
+    J = jax.jit(jax.jacfwd(r))(flat)
+    step, *_ = np.linalg.lstsq(J, -r(flat))
+    close(flat + step, problem.minimizers[0], rtol=1e-10, atol=1e-12)

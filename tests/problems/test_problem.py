@@ -4,7 +4,8 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from jaxcalc.problems import Problem
+from jaxcalc.problems import Problem, _data
+from jaxcalc.problems.problem import sum_of_squares
 
 
 def draw(key):
@@ -39,3 +40,30 @@ def test_a_loss_and_a_start_are_functions(unchecked):
         Problem(name="mine", loss=jnp.sum, init=jnp.zeros(3))
     with pytest.raises(TypeError, match="`loss` must be a function"):
         Problem(name="mine", loss=3.0, init=draw)
+    with pytest.raises(TypeError, match="`residual` must be a function or None"):
+        Problem(name="mine", loss=jnp.sum, init=draw, residual=3.0)
+
+
+def residual(params, y):
+    return params["w"] @ jnp.arange(3.0) + params["b"] - y
+
+
+def test_a_loss_of_residuals_is_the_sum_of_their_squares_and_always_the_same():
+    loss = sum_of_squares(residual)
+    assert loss is sum_of_squares(residual)
+    params = {"w": jnp.ones((2, 3)), "b": jnp.asarray(1.0)}
+    # 0 + 1 + 2 + 1 - y = (3, -1)
+    assert loss(params, jnp.array([1.0, 5.0])) == 9 + 1
+
+
+def test_starts_near_a_point_keep_its_structure_and_move_each_number_by_its_size():
+    centre = {"w": [[1e6, -1e-6]], "b": 0.0}
+    init = _data.near({"w": jnp.array(centre["w"]), "b": 0.0})
+    assert init is _data.near({"w": jnp.array(centre["w"]), "b": 0.0})
+    draws = [init(jax.random.key(seed)) for seed in range(20)]
+    for name, sizes in {"w": [[1e6, 1e-6]], "b": 1.0}.items():
+        moves = (jnp.stack([d[name] for d in draws]) - jnp.array(centre[name])) / (
+            jnp.array(sizes)
+        )
+        assert jnp.all(jnp.abs(moves) <= 0.1 + 1e-9)
+        assert jnp.all(jnp.ptp(moves, axis=0) > 0.1)
