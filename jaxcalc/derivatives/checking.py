@@ -99,7 +99,9 @@ def _arrays_only(
 ) -> tuple[Callable[..., Any], tuple[Any, ...]]:
     """Keep arguments that are no arrays out of the traced ones."""
     try:
-        jax.eval_shape(lambda *a: a, *args)
-    except TypeError:
-        return (lambda x: f(x, *args)), ()
+        jnp.result_type(*jax.tree.leaves(args), float)
+    except (TypeError, ValueError):
+        numbers = all(isinstance(leaf, jax.Array) for leaf in jax.tree.leaves(args))
+        if not numbers:  # a random key is an array without a common dtype
+            return (lambda x: f(x, *args)), ()
     return f, args

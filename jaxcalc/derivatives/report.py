@@ -3,6 +3,7 @@
 import html
 import json
 import math
+import re
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -260,10 +261,15 @@ class DerivativeReport:
 def _finding_html(finding: DerivativeFinding, color: str) -> str:
     return (
         f'<div style="border-left:3px solid {color};padding:.1em .8em;'
-        f'margin:0 0 .8em"><b>{html.escape(_title(finding))}</b><br>'
-        f"{html.escape(finding.sentence)}<br><i>{html.escape(finding.remedy)}</i>"
+        f'margin:0 0 .8em"><b>{_prose(_title(finding))}</b><br>'
+        f"{_prose(finding.sentence)}<br><i>{_prose(finding.remedy)}</i>"
         f"{_entries_table(finding)}</div>"
     )
+
+
+def _prose(text: str) -> str:
+    """Escaped for HTML, with what stands in backticks as code."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(text))
 
 
 def _title(finding: DerivativeFinding) -> str:

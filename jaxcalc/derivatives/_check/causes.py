@@ -341,6 +341,8 @@ def _how_wrong(place: Place, entries: tuple[Entry, ...], factor: float | None) -
         return f"the sign is wrong ({numbers})."
     if place.complete and permuted(entries):
         return f"the right numbers stand in the wrong places ({numbers})."
+    if factor is not None and abs(factor) < 1e-6:
+        return f"it is zero and should not be ({numbers})."
     if factor is not None:
         return f"it is {factor:.6g} times the true derivative ({numbers})."
     return f"{numbers}."

@@ -237,26 +237,25 @@ def _look(probe, known, rows, steps, forward, noise):
     values = probe.values(padded, which, signed.ravel()).reshape(count, 2, rungs)
     values = np.where(np.isfinite(values), values, np.nan)
     floor = known.eps * np.linalg.norm(known.slope * probe.flat)
-    found = []
-    for i in range(count):
-        slopes = measure(
-            steps[i],
-            np.asarray(known.center),
-            values[i, 0],
-            values[i, 1],
+    slopes = measure(
+        steps,
+        np.full(count, known.center),
+        values[:, 0],
+        values[:, 1],
+        eps=known.eps,
+        floor=np.full(count, floor),
+        noise=noise,
+    )
+    parts = known.slope * rows
+    reverse = parts.sum(axis=1) if known.reverse else np.full(count, np.nan)
+    return [
+        Look(
+            row=rows[i],
+            slopes=slopes.row(i),
+            reverse=float(reverse[i]),
+            forward=np.nan if forward is None else float(forward[i]),
+            size=float(np.linalg.norm(parts[i])),
             eps=known.eps,
-            floor=floor,
-            noise=None if noise is None else np.asarray(noise[i]),
         )
-        parts = known.slope * rows[i]
-        found.append(
-            Look(
-                row=rows[i],
-                slopes=slopes,
-                reverse=float(np.sum(parts)) if known.reverse else np.nan,
-                forward=np.nan if forward is None else float(forward[i]),
-                size=float(np.linalg.norm(parts)),
-                eps=known.eps,
-            )
-        )
-    return found
+        for i in range(count)
+    ]

@@ -6,7 +6,7 @@ The compiled programs are kept for later calls with equal functions and shapes.
 """
 
 import contextlib
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -23,13 +23,27 @@ ROWS = 4  # directions that one program takes at once
 SLOTS = 32  # points that one program takes at once
 _GRADIENT_SLOTS = 4
 _MOST_PLANS = 64
-_PLANS: OrderedDict[Hashable, "Plan"] = OrderedDict()
+_PLANS: dict[Hashable, "Plan"] = {}
 _CONCRETE = (
     jax.errors.ConcretizationTypeError,
     jax.errors.TracerArrayConversionError,
     jax.errors.TracerIntegerConversionError,
     jax.errors.NonConcreteBooleanIndexError,
 )
+
+
+class _Function:
+    """Calls the function that was seen last among equal ones.
+
+    Finding out whether two functions are equal takes as long as running a small
+    program; it is done once for all the programs of a check.
+    """
+
+    def __init__(self, f: Callable[..., Any]):
+        self.f = f
+
+    def __call__(self, *args: Any) -> Any:
+        return self.f(*args)
 
 
 class Plan(NamedTuple):
@@ -41,6 +55,7 @@ class Plan(NamedTuple):
         eps: Coarsest rounding unit between the parameters and the value.
         missing: Why a mode ("forward", "reverse", "second") is not available.
         program: The closed jaxpr, or None.
+        function: Stands for all functions that are equal to this one.
     """
 
     wide: bool
@@ -48,6 +63,7 @@ class Plan(NamedTuple):
     eps: float
     missing: dict[str, str]
     program: Any
+    function: "_Function"
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,7 +183,7 @@ class Probe:
 
     def _program(self, build: Callable[..., Any]) -> Callable[..., Any]:
         if self.plan.traceable:
-            return _programs.compiled(build, self.f)
+            return _programs.compiled(build, self.plan.function)
         return build(self.f)
 
     def _call(self, build: Callable[..., Any], *inputs: Any) -> Any:
@@ -232,9 +248,9 @@ def _planned(f: Callable[..., Any], x: Any, args: Any, wide: bool) -> Plan:
     key = (_programs.fingerprint(f), structure, shapes, wide, bits)
     plan = _PLANS.get(key)
     if plan is None:
-        plan = _PLANS[key] = _plan(f, x, args, wide)
-        if len(_PLANS) > _MOST_PLANS:
-            _PLANS.popitem(last=False)
+        plan = _plan(f, x, args, wide)
+        _programs.remember(_PLANS, key, plan, most=_MOST_PLANS)
+    plan.function.f = f
     return plan
 
 
@@ -244,7 +260,7 @@ def _plan(f: Callable[..., Any], x: Any, args: Any, wide: bool) -> Plan:
     try:
         program = jax.make_jaxpr(f)(x, *args)
     except _CONCRETE:
-        return Plan(wide, False, own, {}, None)
+        return Plan(wide, False, own, {}, None, _Function(f))
     way = way_to_value(program, [i < count for i in range(len(program.in_avals))])
     missing = {}
     modes = {"forward": _build_forward, "reverse": _build_reverse}
@@ -255,7 +271,7 @@ def _plan(f: Callable[..., Any], x: Any, args: Any, wide: bool) -> Plan:
             why = missing["reverse"]
         if why:
             missing[mode] = why
-    return Plan(wide, True, max(own, way.eps), missing, program)
+    return Plan(wide, True, max(own, way.eps), missing, program, _Function(f))
 
 
 def _unavailable(derivative: Callable[..., Any], *inputs: Any) -> str:

@@ -51,7 +51,7 @@ class Slopes(NamedTuple):
     """Slope, kink and jump of functions of one variable at zero.
 
     Attributes:
-        steps: Steps, largest first, shape `(k,)`.
+        steps: Steps, largest first, shape `(..., k)` or `(k,)`.
         quotients: Central quotients, shape `(..., k)`.
         slope: Limit of the central quotients.
         kink: Half the difference between the right and the left slope.
@@ -74,6 +74,16 @@ class Slopes(NamedTuple):
     size: np.ndarray
     secant: np.ndarray
 
+    def row(self, i: int) -> "Slopes":
+        """One of several functions that were measured together."""
+        parts: list[Any] = [
+            Settled(*(entry[i] for entry in part))
+            if isinstance(part, Settled)
+            else part[i]
+            for part in self
+        ]
+        return Slopes(*parts)
+
 
 def measure(
     steps: np.ndarray,
@@ -90,7 +100,8 @@ def measure(
     Where one side is not defined at any step, the slope is that of the other side.
 
     Args:
-        steps: Steps $h_k$, largest first with a constant ratio, shape `(k,)`.
+        steps: Steps $h_k$, largest first, shape `(k,)` or `(..., k)`; all with the same
+            ratio.
         center: $\varphi(0)$, broadcast against `(...)`.
         right: $\varphi(h_k)$, shape `(..., k)`; NaN where it is not defined.
         left: $\varphi(-h_k)$, the same shape.
@@ -102,7 +113,7 @@ def measure(
     Returns:
         Arrays over the leading axes.
     """
-    ratio = steps[0] / steps[1]
+    ratio = float(steps.flat[0] / steps.flat[1])
     middle = np.broadcast_to(np.asarray(center)[..., None], right.shape)
     with np.errstate(invalid="ignore", over="ignore"):
         odd, even = (right - left) / 2, ((right - middle) + (left - middle)) / 2
