@@ -68,4 +68,8 @@ def duration(seconds: float) -> str:
     for unit, size in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
         if seconds >= size or unit == "µs":
             break
-    return f"{number(seconds / size)} {unit}" if seconds else "0 s"
+    return (
+        f"{number(seconds / size)}\N{NO-BREAK SPACE}{unit}"
+        if seconds
+        else "0\N{NO-BREAK SPACE}s"
+    )

@@ -180,8 +180,8 @@ def _path(
     length = np.abs(np.diff(points / (upper - lower), axis=0)).sum()
     line: dict[str, Any] = stroke | {"marker": "", "linewidth": 1.2}
     if length > 4:
-        # Zigzags to and fro would fill an area: they are drawn fine, and solid.
-        line |= {"linewidth": 0.55, "linestyle": "-"}
+        # Zigzags to and fro would fill an area: they are drawn fine and pale.
+        line |= {"linewidth": 0.55, "linestyle": "-", "alpha": 0.6}
     else:
         paint = palette.THEMES[theme].surface
         line["path_effects"] = [patheffects.withStroke(linewidth=2.4, foreground=paint)]

@@ -295,4 +295,4 @@ def _png_size(path: Path) -> tuple[int, int]:
     if head[:8] != b"\x89PNG\r\n\x1a\n":
         raise OSError(f"'{path}' is not a PNG: a finding's picture must be one")
     width, height = (int.from_bytes(head[i : i + 4], "big") for i in (16, 20))
-    return round(width * 0.6), round(height * 0.6)
+    return round(width * 0.75), round(height * 0.75)

@@ -57,10 +57,6 @@ def verdict(rows: Sequence[Row]) -> list[str]:
         said += _winners(sorted(there, key=lambda row: row.work))
     else:
         said.append(f"No optimizer {_aim(rows[0])} in half of its runs.")
-    best = min(rows, key=lambda row: row.gap)
-    loose = not there or best.accuracy > tables.ACCURACIES[0]
-    if math.isfinite(best.gap) and loose:
-        said.append(f"{best.optimizer} came nearest in the end, to {number(best.gap)}.")
     lost = [row for row in rows if row.diverged]
     for row in lost:
         how = "in every run" if row.diverged == row.runs else ""
@@ -69,7 +65,20 @@ def verdict(rows: Sequence[Row]) -> list[str]:
     slow = [r.optimizer for r in rows if not math.isfinite(r.work) and not r.diverged]
     if slow and there:
         said.append(f"{listed(slow)} did not get there in half of the runs.")
+    if not there or rows[0].accuracy > tables.ACCURACIES[0]:
+        said += _lowest(rows)
     return said
+
+
+def _lowest(rows: Sequence[Row]) -> list[str]:
+    """Who came nearest to the reference, if anybody did."""
+    down = [row.optimizer for row in rows if row.gap < row.rounding]
+    if down:
+        return [f"In the end {listed(down)} came down to the rounding of the loss."]
+    best = min(rows, key=lambda row: row.gap)
+    if math.isinf(best.gap):
+        return []
+    return [f"In the end {best.optimizer} came nearest, to {number(best.gap)}."]
 
 
 def _aim(row: Row) -> str:
@@ -140,8 +149,9 @@ def protocol(comparison: Comparison) -> list[str]:
         said.append(f"What is shown are runs from {seeds}{tail}.")
     untuned = _without(comparison, rate=False)
     if untuned:
-        verb = "has" if len(untuned) == 1 else "have"
-        said.append(f"{listed(untuned)} {verb} no learning rate and took part untuned.")
+        said.append(
+            f"{listed(untuned)} took part untuned: without a learning rate to choose."
+        )
     given = _without(comparison, rate=True)
     if given:
         said.append(f"The learning rate of {listed(given)} was given, not tuned.")

@@ -58,7 +58,7 @@ def rate_sensitivity(
         if bare:
             return fig
         untuned = [name for name, rates in found.items() if rates.tried.size == 0]
-        handles = _frame.legend(comparison, problem, theme, untuned, "no rate")
+        handles = _frame.legend(comparison, problem, theme, untuned, "untuned")
         return _frame.finish(fig, _frame.title_of(comparison, problem), handles)
 
 

@@ -42,6 +42,7 @@ class Row:
         work: Gradient-equivalents to the target.
         seconds: Seconds of one unbatched run to the target; NaN if not measured.
         gap: Median gap at the end; infinite where half of the runs diverged.
+        rounding: The smallest gap that means anything, as in `series.rounding`.
         grad_norm: Median of the gradient's largest entry at the end.
         ended: How many runs ended with which status.
         diverged: How many runs diverged, by any of the ways to do so.
@@ -57,13 +58,14 @@ class Row:
     work: float
     seconds: float
     gap: float
+    rounding: float
     grad_norm: float
     ended: dict[Status, int]
     diverged: int
 
     @property
     def has_rate(self) -> bool:
-        """Whether the optimizer takes a learning rate."""
+        """Whether a learning rate was given or chosen."""
         return math.isfinite(self.rate)
 
     @property
@@ -158,6 +160,7 @@ def _row(comparison: Comparison, run: Runs, accuracy: float) -> Row:
         work=median(spent("work")),
         seconds=median(spent("seconds")),
         gap=float(series.quantile(series.final_gap(run, reference), 0.5)),
+        rounding=series.rounding(comparison, run.problem),
         grad_norm=float(series.quantile(last, 0.5)),
         ended={status: counts[status] for status in Status if counts[status]},
         diverged=int(run.diverged.sum()),
@@ -188,15 +191,24 @@ def cells(row: Row) -> tuple[str, ...]:
     """
     return (
         row.optimizer,
-        _numbers.number(row.rate) if row.has_rate else "none, untuned",
+        _numbers.number(row.rate) if row.has_rate else "untuned",
         f"{row.reached} of {row.runs}",
         _numbers.count(row.steps),
         _numbers.count(row.work),
         _numbers.duration(row.seconds),
-        "diverged" if math.isinf(row.gap) else _numbers.number(row.gap),
+        _gap(row),
         _numbers.number(row.grad_norm),
         row.words,
     )
+
+
+def _gap(row: Row) -> str:
+    """The gap at the end, as far as it means anything."""
+    if math.isinf(row.gap):
+        return "diverged"
+    if row.gap < row.rounding:
+        return f"< {_numbers.number(row.rounding)}"
+    return _numbers.number(row.gap)
 
 
 def markdown(rows: Sequence[Row]) -> str:

@@ -198,7 +198,7 @@ def test_an_optimizer_without_a_rate_is_a_level_line_with_a_note():
         runs([[8.0, 2.0]], optimizer="newton", rates=[np.nan]),
     )
     figure = figures.rate_sensitivity(made, "bowl")
-    assert legend(figure) == ["sgd", "newton (no rate)"]
+    assert legend(figure) == ["sgd", "newton (untuned)"]
     close(figure.axes[0].lines[-1].get_ydata(), [2.0, 2.0])
 
 

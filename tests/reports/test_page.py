@@ -167,7 +167,7 @@ def test_the_page_says_what_was_run_and_what_came_out(written):
         "Three optimizers Why?",
         "newton brought the gap down to 0.01 of its start with the least work",
         "lion diverged in 3 of 8 runs.",
-        "newton has no learning rate and took part untuned",
+        "newton took part untuned: without a learning rate to choose.",
         "The rule of choice: The best one.",
         "8 evaluation seeds, none of which was used for tuning",
         Status.NONFINITE.describe,
@@ -175,7 +175,7 @@ def test_the_page_says_what_was_run_and_what_came_out(written):
         "Rosenbrock (1960)",
         "0.10.2",
         "by default",
-        "none, untuned",
+        "untuned",
     ):
         assert words in reader.text, words
 
@@ -379,6 +379,7 @@ def row(**fields):
         "work": 20.0,
         "seconds": 1e-3,
         "gap": 1e-9,
+        "rounding": 1e-12,
         "grad_norm": 1e-6,
         "ended": {Status.CONVERGED: 8},
         "diverged": 0,
@@ -392,10 +393,18 @@ def test_the_verdict_names_the_first_the_next_and_the_quickest():
     )
     assert said == [
         "fast brought the gap down to 10⁻⁶ of its start with the least work: "
-        "20 gradients, in 10 steps and 1 ms.",
+        "20 gradients, in 10 steps and 1\N{NO-BREAK SPACE}ms.",
         "Next came slow with 50 gradients, 2.5 times as much.",
-        "By the clock slow was first, at 10 µs.",
+        "By the clock slow was first, at 10\N{NO-BREAK SPACE}µs.",
     ]
+
+
+def test_the_verdict_says_who_came_nearest_where_the_target_is_mild():
+    rows = [row(accuracy=0.1), row(optimizer="adam", accuracy=0.1, gap=1e-13)]
+    assert prose.verdict(rows)[-1] == (
+        "In the end adam came down to the rounding of the loss."
+    )
+    assert prose.verdict(rows[:1])[-1] == "In the end sgd came nearest, to 10⁻⁹."
 
 
 def test_lists_read_as_sentences_do():
@@ -412,4 +421,4 @@ def test_lists_read_as_sentences_do():
 def test_rates_that_were_given_are_not_called_tuned():
     said = " ".join(prose.protocol(comparison(runs([[2.0, 1.0]], rates=[0.5]))))
     assert "The learning rate of sgd was given, not tuned." in said
-    assert "untuned" not in said
+    assert "took part untuned" not in said
