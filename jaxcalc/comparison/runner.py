@@ -317,9 +317,9 @@ def _finish(part: Part, advance: Advance, keeper: Keeper, bar: Progress) -> None
         ran = time.perf_counter()
         part.append(lanes, _named(entries, limit), ran - begin)
         part.transfer += time.perf_counter() - ran
+        keeper.changed(part)
         bar.advance(part.chunks[-1]["value"].size)
         limit = int(np.clip(limit * _CHUNK_SECONDS / (ran - begin), 1, ROWS))
-        keeper.changed(part)
 
 
 def _overhead(part: Part, advance: Advance) -> float:

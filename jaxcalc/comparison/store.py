@@ -138,7 +138,7 @@ class Store:
         if file is None or not file.exists():
             return None
         try:
-            with np.load(file, allow_pickle=False) as held:
+            with file.open("rb") as stream, np.load(stream, allow_pickle=False) as held:
                 arrays = {name: held[name] for name in held.files}
             was = str(arrays.pop("digest"))
         except Exception as error:  # so do zip files

@@ -1,0 +1,331 @@
+"""What is written can be read, belongs to its folder, and is never half there."""
+
+import builtins
+import errno
+import json
+import os
+import warnings
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pyarrow.parquet as pq
+import pytest
+
+from jaxcalc.comparison import compare, load, runner
+from jaxcalc.comparison.results import Runs
+from jaxcalc.comparison.store import slug, write_atomically
+from jaxcalc.problems import Problem
+
+SETTINGS = {"rates": (0.01, 0.1), "seeds": 2, "max_steps": 40, "tol": 0.0}
+SEARCH = optax.scale_by_backtracking_linesearch(5)
+OPTIMIZERS = {
+    "sgd": optax.sgd,
+    "noisy": lambda rate: optax.noisy_sgd(rate, key=1),
+    "coarse": lambda rate: optax.adam(rate, mu_dtype=jnp.bfloat16),
+    "search": optax.chain(optax.sgd(0.5), SEARCH),
+}
+
+
+def assert_equal(one, other, timings=True):
+    assert one.protocol == other.protocol
+    assert one.environment == other.environment
+    assert (one.titles, one.minimum, one.sources) == (
+        other.titles,
+        other.minimum,
+        other.sources,
+    )
+    for a, b in zip(one.runs, other.runs, strict=True):
+        for name in Runs.__dataclass_fields__:
+            if "seconds" in name and not timings:
+                continue
+            left, right = getattr(a, name), getattr(b, name)
+            if isinstance(left, dict):
+                assert left.keys() == right.keys()
+                for key in left:
+                    np.testing.assert_array_equal(left[key], right[key])
+            elif isinstance(left, np.ndarray):
+                assert left.dtype == right.dtype, name
+                # NumPy does not know that bfloat16 has NaNs.
+                np.testing.assert_array_equal(left.astype(float), right.astype(float))
+            else:
+                assert left == right or left != left, name
+
+
+def test_what_is_saved_is_loaded(compared, tmp_path):
+    folder = compared.save(tmp_path / "a" / "new" / "folder")
+    assert_equal(load(folder), compared)
+    names = {"protocol.json", "runs.parquet", "table.parquet", "timings.parquet"}
+    assert {path.name for path in folder.iterdir()} == names
+
+
+def test_problems_of_several_precisions_are_saved_together(valley, tmp_path):
+    narrow = [
+        Problem(name=str(dtype), loss=valley.loss, init=valley.astype(dtype).init)
+        for dtype in ("float32", "bfloat16")
+    ]
+    comparison = compare(
+        [valley, *narrow], {"sgd": optax.sgd(0.05)}, seeds=2, max_steps=5
+    )
+    dtypes = [runs.value.dtype for runs in comparison.runs]
+    assert dtypes == ["float64", "float32", "bfloat16"]
+    comparison.save(tmp_path)
+    assert_equal(load(tmp_path), comparison)
+
+
+def test_a_folder_without_a_comparison_is_said_to_hold_none(tmp_path):
+    with pytest.raises(FileNotFoundError, match="holds no comparison"):
+        load(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(valley):
+    return compare(valley, OPTIMIZERS, **SETTINGS)
+
+
+class Interruptions:
+    """Stands for the progress bar, and presses Ctrl-C now and then."""
+
+    def __init__(self, every):
+        self.every, self.count = every, 0
+
+    def __call__(self, _):
+        self.count += 1
+        if self.count % self.every == 0:
+            raise KeyboardInterrupt
+
+
+def test_a_comparison_interrupted_again_and_again_ends_the_same(
+    undisturbed, valley, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(runner, "_CHUNK_SECONDS", 1e-9)  # a point in each call
+    pressed = Interruptions(every=15)
+    monkeypatch.setattr(runner.Progress, "advance", pressed)
+    comparison, interruptions = None, 0
+    while comparison is None and interruptions < 100:
+        try:
+            comparison = compare(valley, OPTIMIZERS, **SETTINGS, store=tmp_path)
+        except KeyboardInterrupt:
+            interruptions += 1
+    assert interruptions > 4
+    assert_equal(comparison, undisturbed, timings=False)
+    assert {path.suffix for path in tmp_path.iterdir()} == {".json", ".parquet"}
+
+
+def test_parts_that_have_ended_survive_an_interrupt(valley, tmp_path, monkeypatch):
+    # Five evaluation runs, three advances each: the interrupt hits the last run.
+    monkeypatch.setattr(runner.Progress, "advance", Interruptions(every=15))
+    settings = {**SETTINGS, "seeds": 5}
+    with pytest.raises(KeyboardInterrupt):
+        compare(valley, {"sgd": optax.sgd(0.01)}, **settings, store=tmp_path)
+    assert len(list(tmp_path.glob("*.npz"))) >= 4
+
+
+def test_what_is_in_the_store_is_not_run_again(valley, tmp_path, monkeypatch):
+    first = compare(valley, {"sgd": optax.sgd(0.1)}, **SETTINGS, store=tmp_path)
+    monkeypatch.setattr(runner, "_finish", None)
+    again = compare(valley, {"sgd": optax.sgd(0.1)}, **SETTINGS, store=tmp_path)
+    assert_equal(again, first)
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("seeds", 3),
+        ("tuning_seeds", [7]),
+        ("max_steps", 41),
+        ("tol", None),
+        ("rates", (0.01, 0.2)),
+    ],
+)
+def test_a_store_of_other_settings_is_refused(valley, tmp_path, setting, value):
+    (tmp_path / "store").mkdir()
+    optimizers = {"sgd": optax.sgd}
+    known = {**SETTINGS, "tuning_seeds": [5, 6]}
+    compared = compare(valley, optimizers, **{**known, "max_steps": 1})
+    protocol = {**compared.protocol, "max_steps": 40}
+    (tmp_path / "settings.json").write_text(json.dumps(protocol))
+    with pytest.raises(ValueError, match=f"other settings .*{setting} was"):
+        compare(valley, optimizers, **{**known, setting: value}, store=tmp_path)
+
+
+@pytest.mark.parametrize("what", ["loss", "number", "data", "start", "optimizer"])
+def test_other_functions_or_data_under_the_same_name_are_refused(tmp_path, what):
+    def run(loss_power=2, number=1.0, data=1.0, start=1.0, rate=0.1):
+        problem = Problem(
+            name="p",
+            loss=lambda x, c: jnp.sum(jnp.abs(x - number * c) ** loss_power),
+            init=lambda key: start + jax.random.normal(key, (2,)),
+            args=(jnp.asarray(data),),
+        )
+        optimizers = {"sgd": optax.sgd(rate)}
+        return compare(problem, optimizers, seeds=1, max_steps=2, store=tmp_path)
+
+    run()
+    changed = {
+        "loss": {"loss_power": 4},
+        "number": {"number": 2.0},
+        "data": {"data": 2.0},
+        "start": {"start": 2.0},
+        "optimizer": {"rate": 0.2},
+    }[what]
+    with pytest.raises(ValueError, match="another program or on other data"):
+        run(**changed)
+    run()
+
+
+def test_a_damaged_file_is_set_aside_and_computed_anew(
+    undisturbed, valley, tmp_path, monkeypatch
+):
+    run = {"optimizers": OPTIMIZERS, **SETTINGS, "store": tmp_path}
+    compare(valley, **run)
+    finished = tmp_path / "valley--sgd--tuning.parquet"
+    finished.write_bytes(finished.read_bytes()[:100])
+    with pytest.warns(UserWarning, match="computed anew"):
+        again = compare(valley, **run)
+    assert_equal(again, undisturbed, timings=False)
+    assert (tmp_path / "valley--sgd--tuning.parquet.damaged").exists()
+    finished.unlink()
+    (tmp_path / "valley--sgd--tuning--0.npz").write_bytes(b"PK\x03\x04 not a zip")
+    with pytest.warns(UserWarning, match="npz can't be read"):
+        again = compare(valley, **run)
+    assert_equal(again, undisturbed, timings=False)
+    (tmp_path / "settings.json").write_text("{")
+    with pytest.raises(ValueError, match=r"settings\.json can't be read"):
+        compare(valley, **run)
+
+
+def test_nothing_in_a_store_can_run_code(valley, tmp_path):
+    class Trap:
+        def __reduce__(self):
+            return (builtins.exit, ())
+
+    compare(valley, {"sgd": optax.sgd(0.1)}, seeds=1, max_steps=2, store=tmp_path)
+    (tmp_path / "valley--sgd--evaluation.parquet").unlink()
+    trap = {"digest": np.array([Trap()], dtype=object)}
+    np.savez(tmp_path / "valley--sgd--evaluation--0.npz", **trap)
+    with pytest.warns(UserWarning, match="allow_pickle=False"):
+        compare(valley, {"sgd": optax.sgd(0.1)}, seeds=1, max_steps=2, store=tmp_path)
+
+
+def test_a_file_in_the_place_of_a_folder_is_named(compared, valley, tmp_path):
+    file = tmp_path / "results"
+    file.write_text("mine")
+    for folder in (file, file / "deeper"):
+        with pytest.raises(OSError, match=str(folder)):
+            compared.save(folder)
+        with pytest.raises(OSError, match=str(folder)):
+            compare(valley, {"sgd": optax.sgd(0.1)}, store=folder)
+    assert file.read_text() == "mine"
+
+
+@pytest.mark.parametrize("where", ["write", "rename"])
+def test_a_full_disk_is_an_error_that_leaves_earlier_files_alone(
+    compared, tmp_path, monkeypatch, where
+):
+    compared.save(tmp_path)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+
+    def full(*_, **options):
+        del options
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    if where == "write":
+        monkeypatch.setattr(pq, "write_table", full)
+    else:
+        monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(OSError, match=f"{tmp_path}.*No space left.*is kept"):
+        compared.save(tmp_path)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_a_full_disk_in_the_middle_keeps_what_was_finished(
+    valley, tmp_path, monkeypatch
+):
+    optimizers = {"first": optax.sgd(0.1), "second": optax.sgd(0.2)}
+    run = {"seeds": 1, "max_steps": 2, "store": tmp_path}
+    replace = os.replace
+
+    def fills_up(source, target):
+        if "second" in Path(target).name:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", fills_up)
+    with pytest.raises(OSError, match="No space left"):
+        compare(valley, optimizers, **run)
+    held = {path.name for path in tmp_path.iterdir()}
+    assert held == {"settings.json", "valley--first--evaluation.parquet"}
+
+
+HOSTILE = [
+    "../../up",
+    "/etc/x",
+    "<b>&amp;</b>",
+    "a/b",
+    "a--b",
+    ".hidden",
+    "ü" * 300,
+]
+
+
+def test_names_of_any_kind_stay_inside_the_folder(valley, tmp_path):
+    inside = tmp_path / "inside"
+    problems = [
+        Problem(name=name, loss=valley.loss, init=valley.init) for name in HOSTILE[:2]
+    ]
+    optimizers = {name: optax.sgd(0.1) for name in HOSTILE}
+    comparison = compare(problems, optimizers, seeds=1, max_steps=2, store=inside)
+    comparison.save(inside / "saved")
+    assert {path.name for path in tmp_path.iterdir()} == {"inside"}
+    files = list(inside.glob("*.parquet"))
+    assert len(files) == 2 * len(HOSTILE)
+    assert_equal(load(inside / "saved"), comparison)
+
+
+def test_slugs_are_harmless_and_differ():
+    texts = [
+        *HOSTILE,
+        "",
+        "plain",
+        "Plain_1.5",
+        "a-b",
+        "-",
+        "--",
+        "a",
+        "b--c",
+        "x" * 200,
+    ]
+    slugs = [slug(text) for text in texts]
+    assert len(set(slugs)) == len(texts)
+    for text in slugs:
+        assert set(text) <= set(map(chr, range(33, 127))) - set('/\\:*?"<>|')
+        assert text.strip(".-") == text
+        assert "--" not in text
+        assert 0 < len(text) <= 80
+    assert slug("plain") == "plain"
+
+
+def test_a_failed_write_leaves_nothing_behind(tmp_path):
+    file = tmp_path / "file"
+    write_atomically(file, lambda path: path.write_text("old"))
+
+    def fails(path):
+        path.write_text("half of")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_atomically(file, fails)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+    assert file.read_text() == "old"
+
+
+def test_warnings_are_not_raised_by_an_undisturbed_store(valley, tmp_path):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for _ in range(2):
+            compare(
+                valley, {"sgd": optax.sgd(0.1)}, seeds=1, max_steps=2, store=tmp_path
+            )
