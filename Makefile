@@ -17,7 +17,7 @@ MAIN_JOB := linear_regression newton_vs_gradient_descent optimizers_on_digits \
 .DEFAULT_GOAL := help
 
 help:
-	@sed -n 's/^# //p' Makefile
+	@sed -n '1,6s/^# \{0,1\}//p' Makefile
 
 results: $(READY)
 	@echo "Comparing optimizers on real data and on test functions."

@@ -3,14 +3,16 @@
 The last link of a chain is the one that decided where the next point lies. If its
 state has fields `value` and `grad`, as the states of optax's line searches do, they
 are the evaluation at that point; a boolean field `stalled` says that no acceptable
-step was found. Any `Work` in the state is a count that the optimizer keeps itself.
+step was found. A boolean field `convex`, anywhere in the state, says whether the
+curvature seen last was free of negative eigenvalues. Any `Work` in the state is a
+count that the optimizer keeps itself.
 """
 
 from typing import Any
 
 import jax
 import optax
-from jaxtyping import Array, Float, PyTree
+from jaxtyping import Array, Bool, Float, PyTree
 
 from jaxcalc.minimization.solution import Work
 
@@ -46,6 +48,20 @@ def carried_evaluation(state: PyTree) -> tuple[Float[Array, ""], PyTree] | None:
     link = last_link(state)
     value, grad = getattr(link, "value", None), getattr(link, "grad", None)
     return None if value is None or grad is None else (value, grad)
+
+
+def seen_convex(state: PyTree) -> Bool[Array, ""] | None:
+    """Whether an optimizer that knows the curvature has seen none that is negative.
+
+    Args:
+        state: The state of an optimizer.
+
+    Returns:
+        A boolean; None if the optimizer knows nothing of the curvature.
+    """
+    knowing = jax.tree.leaves(state, is_leaf=lambda s: hasattr(s, "convex"))
+    flags = [s.convex for s in knowing if hasattr(s, "convex")]
+    return flags[0] if flags else None
 
 
 def keeps_count(state: PyTree) -> bool:

@@ -21,6 +21,7 @@ from jaxcalc.minimization._bookkeeping import (
     keeps_count,
     last_link,
     searched_work,
+    seen_convex,
 )
 from jaxcalc.minimization.solution import Status, Work
 
@@ -279,7 +280,12 @@ def _judge(
         stalled |= flag
     status = jnp.where(lane.steps >= max_steps, Status.MAX_STEPS, Status.RUNNING)
     status = jnp.where(stalled, Status.STALLED, status)
-    status = jnp.where(grad_norm <= tol, Status.CONVERGED, status)
+    converged = grad_norm <= tol
+    convex = seen_convex(lane.state)
+    if convex is not None:
+        # A saddle point is no success, unless there is no lower point beside it.
+        converged &= convex | stalled
+    status = jnp.where(converged, Status.CONVERGED, status)
     finite = jnp.isfinite(value) & jnp.isfinite(grad_norm)
     status = jnp.where(finite, status, Status.NONFINITE)
     return jnp.where(bottomless, Status.UNBOUNDED, status).astype(jnp.int32)

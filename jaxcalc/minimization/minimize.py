@@ -42,7 +42,8 @@ def minimize(
     closes over becomes a constant of the program. Works under `jax.jit` and `jax.vmap`.
 
     A loss that diverges, or a run that can't go on, is no exception but a `Status`. A
-    vanishing gradient does not tell a minimum from a saddle point.
+    vanishing gradient does not tell a minimum from a saddle point; an optimizer that
+    knows the curvature, such as `jaxcalc.newton`, leaves a saddle point and goes on.
 
     Args:
         loss: `loss(params, *args)`, a floating scalar.

@@ -148,8 +148,12 @@ def _search(
         scale = jnp.where(accepted, trial.scale, shorter)
         return _Trial(scale, new_value, new_grad, accepted, trial.trials + 1)
 
+    # A slope of zero is no reason to stay: along negative curvature, from a saddle
+    # point, any step that certainly decreases the loss will do.
+    promising = (slope <= 0) & (_trees.max_abs(step) > 0)
+
     def goes_on(trial: _Trial) -> Bool[Array, ""]:
-        return ~trial.accepted & (trial.trials < max_trials) & (slope < 0)
+        return ~trial.accepted & (trial.trials < max_trials) & promising
 
     return lax.while_loop(
         goes_on,

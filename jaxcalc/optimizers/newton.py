@@ -8,8 +8,9 @@ import jax.numpy as jnp
 import optax
 from jax import lax
 from jax.flatten_util import ravel_pytree
-from jaxtyping import Array, Float, PyTree
+from jaxtyping import Array, Bool, Float, PyTree
 
+from jaxcalc import _trees
 from jaxcalc._work import Work
 from jaxcalc.optimizers.backtracking import scale_by_backtracking
 
@@ -17,13 +18,19 @@ _BACKTRACKING = scale_by_backtracking()
 
 
 class NewtonState(NamedTuple):
-    """The Hessians that were evaluated so far."""
+    """What is known of the curvature, and what it took to know it.
 
+    `convex` says that the Hessian evaluated last had no negative eigenvalue beyond
+    rounding. Where the gradient vanishes before that is known, `jaxcalc.minimize` goes
+    on: a saddle point is left, not reported as a success.
+    """
+
+    convex: Bool[Array, ""]
     work: Work
 
 
 def scale_by_newton(
-    hessian_fn: Callable[[PyTree], Any] | None = None,
+    hessian_fn: Callable[[PyTree], Any] | None = None, *, escape: bool = True
 ) -> optax.GradientTransformationExtraArgs:
     r"""Replace the gradient $g$ by $B^{-1} g$, $B$ the Hessian made positive definite.
 
@@ -38,6 +45,10 @@ def scale_by_newton(
     computed and made positive (saddle-free Newton), which costs eight to ten times as
     much. Where the Hessian is not finite, or zero, the gradient is returned as it is.
 
+    Where the gradient vanishes but the curvature is negative, a saddle point or a
+    maximum, there is nothing to scale: the direction of most negative curvature is
+    added, as long as the parameters are large, or 1. A line search shortens it.
+
     The sign is optax's: an ascent direction. Chain it with `optax.scale(-1)` or
     `optax.scale_by_learning_rate`, and a line search; `newton` does both.
 
@@ -47,6 +58,8 @@ def scale_by_newton(
         hessian_fn: `hessian_fn(params)`, where a cheaper form than `jax.hessian` is
             known: an `(n, n)` array in the order of `jax.flatten_util.ravel_pytree`, or
             what `jax.hessian` returns. One that is passed to `update` goes first.
+        escape: Whether to leave points of vanishing gradient and negative curvature;
+            without it a saddle point ends a run as a minimum does.
 
     Returns:
         A transformation that takes `value_fn`, and `hessian_fn` if any, by keyword.
@@ -59,7 +72,7 @@ def scale_by_newton(
 
     def init(params: PyTree) -> NewtonState:
         del params
-        return NewtonState(Work.of())
+        return NewtonState(jnp.asarray(not escape), Work.of())
 
     def update(
         updates: PyTree,
@@ -81,9 +94,10 @@ def scale_by_newton(
         gradient, unravel = ravel_pytree(updates)
         with jax.default_matmul_precision("highest"):
             hessian = dense_hessian(params, value_fn, hessian_fn)
-            direction = positive_definite_solve(hessian, gradient)
+            reach = jnp.maximum(_trees.max_abs(params), 1.0) if escape else None
+            direction, convex = newton_direction(hessian, gradient, reach)
         work = state.work.plus(Work.of(hessians=1))
-        return unravel(direction), NewtonState(work)
+        return unravel(direction), NewtonState(convex | (not escape), work)
 
     return optax.GradientTransformationExtraArgs(init, update)
 
@@ -93,6 +107,7 @@ def newton(
     *,
     hessian_fn: Callable[[PyTree], Any] | None = None,
     linesearch: optax.GradientTransformation | None = _BACKTRACKING,
+    escape: bool = True,
 ) -> optax.GradientTransformationExtraArgs:
     r"""Newton's method with a line search: quadratic convergence near a minimum.
 
@@ -106,6 +121,7 @@ def newton(
             the Newton step.
         hessian_fn: See `scale_by_newton`.
         linesearch: What shortens the step; None takes every step in full.
+        escape: See `scale_by_newton`.
 
     Returns:
         The optimizer.
@@ -114,7 +130,7 @@ def newton(
         Nocedal and Wright (2006), Numerical Optimization, section 3.4.
     """
     return optax.chain(
-        scale_by_newton(hessian_fn),
+        scale_by_newton(hessian_fn, escape=escape),
         optax.scale_by_learning_rate(learning_rate),
         optax.identity() if linesearch is None else linesearch,
     )
@@ -163,17 +179,22 @@ def dense_hessian(
     return jnp.block(rows).astype(flat.dtype)
 
 
-def positive_definite_solve(
-    hessian: Float[Array, "n n"], gradient: Float[Array, " n"]
-) -> Float[Array, " n"]:
+def newton_direction(
+    hessian: Float[Array, "n n"],
+    gradient: Float[Array, " n"],
+    reach: Float[Array, ""] | None = None,
+) -> tuple[Float[Array, " n"], Bool[Array, ""]]:
     """Solve with the Hessian made positive definite, see `scale_by_newton`.
 
     Args:
         hessian: A symmetric matrix; only its symmetric part counts.
         gradient: The right-hand side.
+        reach: How far to go along negative curvature where the gradient vanishes; None
+            not to go.
 
     Returns:
-        The direction; the gradient itself where the Hessian says nothing.
+        The direction, of ascent; the gradient itself where the Hessian says nothing.
+        And whether the Hessian has no negative eigenvalue beyond rounding.
     """
     hessian = (hessian + hessian.T) / 2
     n, eps = gradient.size, jnp.finfo(hessian.dtype).eps
@@ -182,28 +203,36 @@ def positive_definite_solve(
     # A factorization that only rounding let through is no proof (NaN compares false).
     definite = jnp.min(pivots) > n * eps * jnp.max(jnp.diagonal(hessian))
 
-    def by_factor() -> Float[Array, " n"]:
-        return jax.scipy.linalg.cho_solve((factor, True), gradient)
+    def by_factor() -> tuple[Float[Array, " n"], Bool[Array, ""]]:
+        solution = jax.scipy.linalg.cho_solve((factor, True), gradient)
+        return solution, jnp.asarray(True)
 
-    def by_eigenvalues() -> Float[Array, " n"]:
+    def by_eigenvalues() -> tuple[Float[Array, " n"], Bool[Array, ""]]:
         # eigh of a matrix that is not finite may not return at all.
         finite = jnp.all(jnp.isfinite(hessian))
-        values, vectors = jnp.linalg.eigh(
-            jnp.where(finite, hessian, jnp.eye(n, dtype=hessian.dtype))
-        )
+        identity = jnp.eye(n, dtype=hessian.dtype)
+        values, vectors = jnp.linalg.eigh(jnp.where(finite, hessian, identity))
         size = jnp.abs(values)
         largest = jnp.max(size)
         # Semidefinite but for rounding: a small curvature is still the curvature, as
         # on the way to a degenerate minimum. Indefinite: an eigenvalue that passes
         # through zero must not send the step to infinity.
-        semidefinite = values[0] > -n * eps * largest
+        semidefinite = values[0] >= -10 * n * eps * largest
         floor = jnp.where(semidefinite, n * eps, jnp.sqrt(eps)) * largest
         floor = jnp.where(floor > 0, floor, 1.0)
         slopes = gradient @ vectors
         # Where there is neither curvature nor slope but for rounding, stay.
         noise = n * eps * jnp.linalg.norm(gradient)
         flat = (size < floor) & (jnp.abs(slopes) <= noise)
-        return vectors @ jnp.where(flat, 0, slopes / jnp.maximum(size, floor))
+        scaled = jnp.where(flat, 0, slopes / jnp.maximum(size, floor))
+        if reach is not None:
+            # The Newton step is what there is left to go if the gradient is all there
+            # is; a short one beside negative curvature is a saddle point's.
+            vanishes = jnp.max(jnp.abs(scaled)) <= jnp.sqrt(eps) * reach
+            sign = jnp.where(slopes[0] < 0, -1, 1)
+            away = jnp.where(vanishes & ~semidefinite, sign * reach, 0)
+            scaled = scaled.at[0].add(away)
+        return vectors @ scaled, semidefinite & finite
 
     return lax.cond(definite, by_factor, by_eigenvalues)
 
