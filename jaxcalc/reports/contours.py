@@ -80,8 +80,8 @@ def paths(
             if apart:
                 ax.set_title(_text.label(here[0], 22), fontsize=7.5, pad=3)
                 ax.tick_params(labelsize=6.5)
-            start = next(iter(found.values()))[0]
-            _points(ax, start, problem, theme)
+            starts = [path[0] for path in found.values() if len(path)]
+            _points(ax, starts[:1], problem, theme)
         _name_axes(fig, panels, problem, apart=apart)
         if bare:
             return fig
@@ -131,7 +131,7 @@ def _view(
     problem: Problem, found: dict[str, np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Corners of the picture: the box, made larger for what goes on near it."""
-    starts = np.array([path[0] for path in found.values() if len(path)])
+    starts = np.array([p[0] for p in found.values() if len(p)]).reshape(-1, 2)
     known = [np.asarray(m, float)[None] for m in problem.minimizers]
     core = np.concatenate([starts, *known])
     if problem.box is not None:
@@ -140,6 +140,7 @@ def _view(
         # Without a box the start and where most paths end make the picture.
         middle = np.median(np.concatenate(ends), axis=0)
         core = np.concatenate([core, middle[None]])
+    core = core if len(core) else np.array([[-1.0, -1.0], [1.0, 1.0]])
     low, high = core.min(axis=0), core.max(axis=0)
     span = np.where(high > low, high - low, 1.0)
     points = np.concatenate([core, *found.values()])
@@ -177,6 +178,8 @@ def _path(
 ) -> None:
     """One path, with a halo against the ground and marks on round step numbers."""
     points = _within(points, lower, upper)
+    if not len(points):
+        return
     length = np.abs(np.diff(points / (upper - lower), axis=0)).sum()
     line: dict[str, Any] = stroke | {"marker": "", "linewidth": 1.2}
     if length > 4:
@@ -211,12 +214,14 @@ def _within(points: np.ndarray, lower: np.ndarray, upper: np.ndarray) -> np.ndar
     return np.concatenate([points[:first], [before + share * (after - before)]])
 
 
-def _points(ax: Axes, start: np.ndarray, problem: Problem, theme: ThemeName) -> None:
+def _points(
+    ax: Axes, starts: list[np.ndarray], problem: Problem, theme: ThemeName
+) -> None:
     """The start and the known minimizers."""
     paint = palette.THEMES[theme]
     ax.plot(
-        start[:1],
-        start[1:],
+        [start[0] for start in starts],
+        [start[1] for start in starts],
         marker="o",
         markersize=6,
         color=paint.ink,

@@ -305,6 +305,24 @@ def test_a_simpler_line_stays_close_to_the_line():
     assert off.max() <= 1
 
 
+@pytest.mark.parametrize("box", [None, (np.full(2, -2.0), np.full(2, 2.0))])
+@pytest.mark.parametrize("end", [np.nan, np.inf, 1e200])
+def test_paths_that_end_at_once_leave_a_picture_of_the_ground(end, box):
+    bowl = Problem(
+        name="bowl", loss=lambda p: p @ p, init=lambda _: np.ones(2), box=box
+    )
+    lost = [np.full((2, 2), np.nan), np.array([[1.0, 1.0], [end, end]])]
+    made = comparison(
+        *[
+            runs([[1.0, 9.0]], path=[path], status=[FAILED], optimizer=str(k))
+            for k, path in enumerate(lost)
+        ]
+    )
+    figure = figures.paths(made, bowl)
+    assert figure.axes[0].collections
+    draw(figure)
+
+
 def test_paths_need_two_parameters_and_a_recorded_path():
     line = Problem(name="valley", loss=lambda p: p**2, init=lambda _: np.zeros(()))
     with pytest.raises(ValueError, match="two parameters, 'valley' has 1"):
