@@ -1,5 +1,7 @@
 """Derivatives one can trust: limits, differences, and where there is none."""
 
+from jaxcalc.derivatives._kinds import Kind
+from jaxcalc.derivatives.breaks import Breaks, find_breaks
 from jaxcalc.derivatives.checking import check_derivatives
 from jaxcalc.derivatives.differences import (
     complex_step,
@@ -25,20 +27,26 @@ from jaxcalc.derivatives.report import (
     DerivativeFinding,
     DerivativeReport,
 )
+from jaxcalc.derivatives.smoothness import Differentiability, differentiability
 from jaxcalc.derivatives.taylor import Taylor, taylor_polynomial
 
 __all__ = [
+    "Breaks",
     "DerivativeError",
     "DerivativeFinding",
     "DerivativeReport",
+    "Differentiability",
     "Estimate",
+    "Kind",
     "LimitTable",
     "Line",
     "Taylor",
     "check_derivatives",
     "complex_step",
     "difference_quotient",
+    "differentiability",
     "directional_derivative",
+    "find_breaks",
     "limit_table",
     "numerical_derivative",
     "numerical_gradient",

@@ -8,7 +8,8 @@ import numpy as np
 REACH = 64.0  # the largest step, in units of the point's scale
 _COLUMNS = 8  # more only amplify the noise
 _SAFETY = 2.0
-_NOISE_RUNGS = 10
+_RUNGS = 10
+_NOISE_RUNGS = 6
 _LIKELY_NOISE = 1e-3  # of the function's size: a noise that a function may well have
 
 
@@ -28,6 +29,8 @@ class Ladder(NamedTuple):
         right: $\varphi(h_k)$, shape `(n, k)`; NaN where it is not defined.
         left: $\varphi(-h_k)$, shape `(n, k)`.
         eps: The rounding unit of the values' dtype.
+        noise: How far the values are off beyond their rounding, shape `(n,)`, where it
+            is known; otherwise the scatter of the smallest rungs tells.
     """
 
     steps: np.ndarray
@@ -35,6 +38,7 @@ class Ladder(NamedTuple):
     right: np.ndarray
     left: np.ndarray
     eps: float
+    noise: np.ndarray | None = None
 
 
 class Noise(NamedTuple):
@@ -62,16 +66,19 @@ def noise_of(
     center = np.abs(ladder.center)[:, None]
     center = np.where(np.isfinite(center), center, 0.0)
     sizes = np.maximum(center, np.max(np.abs(np.stack(values)), axis=0))
-    scatter = ladder.steps * np.abs(quotients - previous(quotients))
-    scatter = np.where(usable & previous(usable, False), scatter, np.nan)
-    smallest = last(np.isfinite(scatter))
-    floor = np.max(np.where(smallest, scatter, 0.0), axis=1, keepdims=True)
+    if ladder.noise is not None:
+        floor = ladder.noise[:, None]
+    else:
+        scatter = ladder.steps * np.abs(quotients - previous(quotients))
+        scatter = np.where(usable & previous(usable, False), scatter, np.nan)
+        smallest = last(np.isfinite(scatter), _NOISE_RUNGS)
+        floor = np.max(np.where(smallest, scatter, 0.0), axis=1, keepdims=True)
     return Noise(ladder.eps * sizes, ladder.eps * sizes + floor)
 
 
-def last(heard: np.ndarray) -> np.ndarray:
+def last(heard: np.ndarray, count: int = _RUNGS) -> np.ndarray:
     """Of the rungs that say something, those with the smallest steps."""
-    return heard & (np.cumsum(heard[:, ::-1], axis=1)[:, ::-1] <= _NOISE_RUNGS)
+    return heard & (np.cumsum(heard[:, ::-1], axis=1)[:, ::-1] <= count)
 
 
 def rounded_away(quotients: np.ndarray, ladder: Ladder) -> np.ndarray:
@@ -87,7 +94,12 @@ def rounded_away(quotients: np.ndarray, ladder: Ladder) -> np.ndarray:
 
 
 def settle(
-    quotients: np.ndarray, noise: Noise, ladder: Ladder, *, power: int
+    quotients: np.ndarray,
+    noise: Noise,
+    ladder: Ladder,
+    *,
+    power: int,
+    doubtful: bool = True,
 ) -> Estimate:
     """Extrapolate, and take the entry whose error is smallest."""
     ratio = ratio_of(ladder.steps) ** power
@@ -98,6 +110,8 @@ def settle(
     step, value, error = _smallest(
         ladder.steps, table, alone + np.maximum(contradiction, 0.0)
     )
+    if not doubtful:
+        return stated(value, _SAFETY * error + ladder.eps * np.abs(value))
     large = ladder.steps >= np.sqrt(ladder.eps) * ladder.steps[:, :1] / REACH
     other = _smallest(ladder.steps, table, np.where(large[..., None], alone, np.inf))
     gap = _another_story(value, other, quotients, noise.rounding, ladder)
@@ -189,15 +203,19 @@ def _allowed(
 
 
 def grows(
-    quotients: np.ndarray, rounding: np.ndarray, usable: np.ndarray
+    quotients: np.ndarray,
+    rounding: np.ndarray,
+    usable: np.ndarray,
+    *,
+    shrink: float = 0.9,
 ) -> np.ndarray:
     """Whether the quotients grow without bound as far as they can be told apart."""
     change = np.where(usable, quotients - previous(quotients), np.nan)
     before = previous(change)
-    audible = np.abs(before) > 5 * (rounding + previous(rounding))
-    onward = (change * before > 0) & (np.abs(change) > 0.9 * np.abs(before))
+    audible = usable & (np.abs(before) > 5 * (rounding + previous(rounding)))
+    onward = (change * before > 0) & (np.abs(change) > shrink * np.abs(before))
     final = last(audible)
-    return (final.sum(axis=1) >= _NOISE_RUNGS) & np.all(onward | ~final, axis=1)
+    return (final.sum(axis=1) >= _RUNGS) & np.all(onward | ~final, axis=1)
 
 
 def previous(array: np.ndarray, fill: Any = np.nan) -> np.ndarray:

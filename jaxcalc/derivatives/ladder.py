@@ -118,13 +118,16 @@ def estimate(ladder: Ladder, order: int = 1, side: str | None = None) -> Estimat
     return stated(np.where(np.isfinite(ladder.center), value, np.nan), error)
 
 
-def one_sided(ladder: Ladder, order: int, side: str) -> Estimate:
+def one_sided(
+    ladder: Ladder, order: int, side: str, *, bounded: bool = False
+) -> Estimate:
     """The same from one side alone.
 
     Args:
         ladder: Values around the point; those of the other side are not used.
         order: Which derivative, 1 to 4.
         side: `"right"` or `"left"`.
+        bounded: Whether the quotients are known not to grow without bound.
 
     Returns:
         Values and errors, each of shape `(n,)`.
@@ -135,7 +138,7 @@ def one_sided(ladder: Ladder, order: int, side: str) -> Estimate:
     quotients = sign * (values - ladder.center[:, None]) / h
     usable = np.isfinite(quotients) & ~rounded_away(quotients, ladder)
     noise = noise_of(quotients, usable, ladder, values).map(lambda n: 2 * n / h)
-    unbounded = grows(quotients, noise.rounding, usable)
+    unbounded = ~np.array(bounded) & grows(quotients, noise.rounding, usable)
     quotients = np.where(usable, quotients, np.nan)
     for m in range(2, order + 1):
         # With g_m(h) = a_m + O(h), where f has the coefficients a_m, the difference
