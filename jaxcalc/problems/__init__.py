@@ -1,5 +1,7 @@
 """Problems with data, starts and known minima."""
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
 from jaxcalc import _checks
@@ -13,6 +15,13 @@ from jaxcalc.problems.analytic import (
 from jaxcalc.problems.classification import breast_cancer, digits_softmax
 from jaxcalc.problems.mgh import FACTORIES, more_garbow_hillstrom
 from jaxcalc.problems.network import digits_network
+from jaxcalc.problems.nist import nist, nist_names
+from jaxcalc.problems.nonlinear_regression import (
+    exponential_decay,
+    gaussian_peaks,
+    nonlinear_regression,
+    rational_peak,
+)
 from jaxcalc.problems.problem import Problem
 from jaxcalc.problems.regression import diabetes, five_points
 
@@ -23,17 +32,23 @@ __all__ = [
     "diabetes",
     "digits_network",
     "digits_softmax",
+    "exponential_decay",
     "five_points",
+    "gaussian_peaks",
     "get",
     "himmelblau",
     "more_garbow_hillstrom",
     "names",
+    "nist",
+    "nist_names",
+    "nonlinear_regression",
     "powell_singular",
     "quadratic",
+    "rational_peak",
     "rosenbrock",
 ]
 
-_FACTORIES = {
+_FACTORIES: dict[str, Callable[..., Problem]] = {
     factory.__name__: factory
     for factory in (
         beale,
@@ -41,13 +56,18 @@ _FACTORIES = {
         diabetes,
         digits_network,
         digits_softmax,
+        exponential_decay,
         five_points,
+        gaussian_peaks,
         himmelblau,
         powell_singular,
         quadratic,
+        rational_peak,
         rosenbrock,
     )
-} | {f"mgh_{factory.__name__}": factory for factory in FACTORIES}
+}
+_FACTORIES |= {f"mgh_{factory.__name__}": factory for factory in FACTORIES}
+_FACTORIES |= {f"nist_{name}": functools.partial(nist, name) for name in nist_names()}
 
 
 def names() -> tuple[str, ...]:

@@ -12,18 +12,21 @@ from jax.flatten_util import ravel_pytree
 
 from jaxcalc import problems
 
-# The test set of Moré, Garbow and Hillstrom has a file of its own.
-NAMES = tuple(name for name in problems.names() if not name.startswith("mgh_"))
+# The test set of Moré, Garbow and Hillstrom and NIST's fits have files of their own.
+NAMES = tuple(n for n in problems.names() if not n.startswith(("mgh_", "nist_")))
 SIZES = {
     "beale": 2,
     "breast_cancer": 31,
     "diabetes": 11,
     "digits_network": 2410,
     "digits_softmax": 650,
+    "exponential_decay": 3,
     "five_points": 2,
+    "gaussian_peaks": 8,
     "himmelblau": 2,
     "powell_singular": 4,
     "quadratic": 10,
+    "rational_peak": 5,
     "rosenbrock": 2,
 }
 
