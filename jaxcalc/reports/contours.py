@@ -54,8 +54,8 @@ def paths(
         ValueError: The problem has not two parameters, was not run with its paths, or
             there is no such seed.
     """
-    found = _select(comparison, problem, seed)
-    lower, upper = _view(problem, found)
+    found, settled = _select(comparison, problem, seed)
+    lower, upper = _view(problem, found, settled)
     apart = len(found) > TOGETHER if together is None else not together
     looks = _frame.looks_of(comparison)
     with palette.drawing(theme):
@@ -99,8 +99,8 @@ def _columns(count: int) -> int:
 
 def _select(
     comparison: Comparison, problem: Problem, seed: int | None
-) -> dict[str, np.ndarray]:
-    """The path of each optimizer from one start, shape `(steps + 1, 2)`."""
+) -> tuple[dict[str, np.ndarray], set[str]]:
+    """Paths from one start, shape `(steps + 1, 2)`, and which did not diverge."""
     if problem.size != 2:
         raise ValueError(
             f"`problem` must have two parameters, {problem.name!r} has {problem.size}"
@@ -115,20 +115,22 @@ def _select(
     if not ordered or (seed is not None and seed not in ordered):
         raise ValueError(f"not every optimizer ran seed {seed}; all ran {ordered}")
     chosen = ordered[0] if seed is None else seed
-    return {run.optimizer: _lane(run, chosen) for run in runs}
+    lanes = [int(np.flatnonzero(run.seeds == chosen)[0]) for run in runs]
+    both = list(zip(runs, lanes, strict=True))
+    points = {run.optimizer: _lane(run, lane) for run, lane in both}
+    return points, {run.optimizer for run, lane in both if not run.diverged[lane]}
 
 
-def _lane(run: Runs, seed: int) -> np.ndarray:
+def _lane(run: Runs, lane: int) -> np.ndarray:
     """The points of one lane, as far as they are finite."""
     assert run.path is not None
-    lane = int(np.flatnonzero(run.seeds == seed)[0])
     points = run.path[: run.steps[lane] + 1, lane]
     good = np.cumsum(~np.isfinite(points).all(axis=1)) == 0
     return points[good]
 
 
 def _view(
-    problem: Problem, found: dict[str, np.ndarray]
+    problem: Problem, found: dict[str, np.ndarray], settled: set[str]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Corners of the picture: the box, made larger for what goes on near it."""
     starts = np.array([p[0] for p in found.values() if len(p)]).reshape(-1, 2)
@@ -136,7 +138,7 @@ def _view(
     core = np.concatenate([starts, *known])
     if problem.box is not None:
         core = np.concatenate([core, np.stack(problem.box)])
-    elif ends := [path[-1:] for path in found.values() if len(path)]:
+    elif ends := [found[name][-1:] for name in settled if len(found[name])]:
         # Without a box the start and where most paths end make the picture.
         middle = np.median(np.concatenate(ends), axis=0)
         core = np.concatenate([core, middle[None]])
