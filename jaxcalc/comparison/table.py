@@ -44,6 +44,7 @@ def long_table(comparison: Comparison) -> Any:
     return pa.table({**texts, **columns, "status": status, **constant})
 
 
+_TRACES = ("value", "grad_norm", "step_norm")
 _TEXTS = {
     "problem": lambda run: run.problem,
     "optimizer": lambda run: run.optimizer,
@@ -59,14 +60,17 @@ def _columns(run: Runs) -> dict[str, np.ndarray]:
         "learning_rate": run.rates[lane],
         "seed": run.seeds[lane].astype(np.int64),
         "step": step,
-        "value": run.value[at],
-        "grad_norm": run.grad_norm[at],
-        "step_norm": run.step_norm[at],
+        **{name: _plain(getattr(run, name)[at]) for name in _TRACES},
         **{kind: counts[at] for kind, counts in run.work.items()},
         "gradient_equivalents": run.gradient_equivalents[at],
         "seconds": step * run.seconds_per_step,
         "status": run.status[lane].astype(np.int32),
     }
+
+
+def _plain(column: np.ndarray) -> np.ndarray:
+    # Tables know no bfloat16.
+    return column.astype(np.result_type(np.float32, column.dtype))
 
 
 def _encoded(codes: np.ndarray, values: list[str]) -> Any:

@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+import jaxtyping
 import numpy as np
 import optax
 import pytest
@@ -34,6 +35,14 @@ def valley_loss(x):
 def valley_start(key):
     """A start within the valley."""
     return jax.random.uniform(key, (2,), minval=-1.0)
+
+
+@pytest.fixture
+def unchecked():
+    """Run as users do: without the type and shape checks of the tests."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
 
 
 @pytest.fixture(scope="package")
