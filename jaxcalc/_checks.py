@@ -1,6 +1,7 @@
 """Trace-time errors: each names the argument, what was given, and the remedy."""
 
 import math
+import operator
 from collections.abc import Iterable
 from typing import Any
 
@@ -23,9 +24,12 @@ def positive_int(name: str, value: Any, *, minimum: int = 1) -> int:
         TypeError: `value` is not an integer.
         ValueError: `value` is smaller than `minimum`.
     """
-    if isinstance(value, bool) or not hasattr(value, "__index__"):
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = None
+    if number is None or isinstance(value, bool):
         raise TypeError(f"`{name}` must be an integer, got {value!r}")
-    number = value.__index__()
     if number < minimum:
         raise ValueError(f"`{name}` must be at least {minimum}, got {number}")
     return number
