@@ -572,3 +572,43 @@ def test_gulfs_derivatives_are_finite_where_a_residual_has_a_corner():
     problem = build(11, terms=100)
     x = jnp.asarray(problem.minimizers[0])
     assert np.all(np.isfinite(jax.jacfwd(problem.residual)(x, *problem.args)))
+
+
+def test_woods_saddle_is_where_it_is_said_to_be():
+    loss = build(14).loss
+    both = jax.jit(lambda x: (jax.grad(loss)(x), jax.hessian(loss)(x)))
+    x = jnp.array([-0.968, 0.947, -0.970, 0.951])
+    for _ in range(6):
+        slope, H = both(x)
+        step = np.linalg.solve(H, slope)
+        x = x - step
+    close(step, np.zeros(4), rtol=0, atol=1e-12)
+    close(x, [-0.968, 0.947, -0.970, 0.951], rtol=0, atol=6e-4)
+    close(loss(x), 7.877, rtol=0, atol=5e-4)
+    assert np.sum(np.linalg.eigvalsh(H) < 0) == 1
+
+
+@pytest.mark.parametrize(
+    ("number", "options", "condition"),
+    [
+        (10, {}, 1e16),
+        (20, {}, 9e4),
+        (20, {"dimension": 9}, 2e9),
+        (20, {"dimension": 12}, 7e13),
+        (23, {}, 2e4),
+        (24, {}, 2e6),
+    ],
+)
+def test_hessians_at_the_minimizers_are_as_badly_conditioned_as_is_said(
+    number, options, condition
+):
+    problem = build(number, **options)
+    x = problem.minimizers[0]
+    H = jax.jit(jax.hessian(problem.loss))(jnp.asarray(x), *problem.args)
+    eigenvalues = np.linalg.eigvalsh(H)
+    # Docstrings give one digit. Beyond 1e15 the smallest eigenvalue keeps none of H's,
+    # so it comes from the Jacobian's singular values: here the residual is small.
+    if condition > 1e12:
+        eigenvalues = np.linalg.svd(compiled(number, **options)[1](x))[1][::-1] ** 2
+    ratio = eigenvalues[-1] / eigenvalues[0]
+    assert 0.7 * condition < ratio < 1.4 * condition

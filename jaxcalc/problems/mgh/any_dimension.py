@@ -31,8 +31,9 @@ def watson(dimension: int = 6) -> Problem:
     \Bigl(\sum_{j=1}^n x_j t_i^{j-1}\Bigr)^2 - 1, \qquad t_i = i / 29,\; i \le 29$$
 
     and $r_{30} = x_1$, $r_{31} = x_2 - x_1^2 - 1$. The monomials are nearly dependent:
-    from dimension 12 on, float64 determines the value but not the minimizer. The start
-    is zero; where the paper asks for 10 times the start, take (10, ..., 10).
+    the Hessian's condition number at the minimizer is 9e4 in dimension 6, 2e9 in 9 and
+    7e13 in 12. The start is zero; where the paper asks for 10 times the start, take
+    (10, ..., 10).
 
     Args:
         dimension: How many variables there are, from 2 to 31.
@@ -125,7 +126,7 @@ def penalty_1(dimension: int = 10) -> Problem:
 
     By symmetry the minimizer's numbers are all equal, to the positive root of the
     cubic $a (c - 1) + 2 c (n c^2 - \frac14) = 0$. The Hessian's condition number there
-    is near $10^5$.
+    is 2e4 for dimension 10.
 
     Args:
         dimension: How many variables there are.
@@ -171,8 +172,8 @@ def penalty_2(dimension: int = 10) -> Problem:
     $$r_i = \sqrt{a} (e^{x_{i-n+1} / 10} - e^{-1/10}),\; n < i < 2n, \qquad
     r_{2n} = \sum_j (n - j + 1) x_j^2 - 1$$
 
-    with $a = 10^{-5}$ and $y_i = e^{i / 10} + e^{(i-1) / 10}$. Very flat around its
-    minimizer.
+    with $a = 10^{-5}$ and $y_i = e^{i / 10} + e^{(i-1) / 10}$. The Hessian's
+    condition number at the minimizer is 2e6 for dimension 10.
 
     Args:
         dimension: How many variables there are.

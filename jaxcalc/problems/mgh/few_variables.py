@@ -198,7 +198,7 @@ def wood() -> Problem:
     $$r = \left(10 (x_2 - x_1^2),\; 1 - x_1,\; \sqrt{90} (x_4 - x_3^2),\; 1 - x_3,\;
     \sqrt{10} (x_2 + x_4 - 2),\; (x_2 - x_4) / \sqrt{10}\right)$$
 
-    The saddle is near (-1, 1, -1, 1), where the value is 7.877.
+    The saddle is at (-0.968, 0.947, -0.970, 0.951), where the value is 7.877.
 
     Returns:
         The problem; its minimum is 0, at (1, 1, 1, 1).
