@@ -60,7 +60,7 @@ def main(
         "own; what is shown are other seeds.",
     )
     picture = out / "breast-cancer-convergence.png"
-    rows = {row.optimizer: row for row in tables.summary(comparison)}
+    rows = {row.optimizer: row for row in tables.summary(comparison, accuracy=1e-6)}
     newton_row, descent = rows["newton"], rows["gradient descent"]
     if not np.isfinite(descent.steps):
         said = f"gradient descent did not get there in {max_steps}"

@@ -71,7 +71,7 @@ def main(
         "minima, and Powell's function, whose Hessian is singular at the minimum.",
     )
     picture = out / "rosenbrock-paths.png"
-    rows = tables.summary(comparison)
+    rows = tables.summary(comparison, accuracy=1e-6)
     solved = [row for row in rows if row.reached == row.runs]
     by_newton = sum(row.optimizer == "newton" for row in solved)
     by_descent = sum(row.optimizer == "gradient descent" for row in solved)

@@ -3,7 +3,7 @@
 from jaxcalc import problems
 from jaxcalc.comparison import Comparison, compare, load
 from jaxcalc.minimization import Solution, Status, minimize
-from jaxcalc.optimizers import newton
+from jaxcalc.optimizers import newton, trust_region
 from jaxcalc.problems import Problem
 
 __all__ = [
@@ -16,4 +16,5 @@ __all__ = [
     "minimize",
     "newton",
     "problems",
+    "trust_region",
 ]

@@ -2,5 +2,11 @@
 
 from jaxcalc.optimizers.backtracking import scale_by_backtracking
 from jaxcalc.optimizers.newton import newton, scale_by_newton
+from jaxcalc.optimizers.trust_region import trust_region
 
-__all__ = ["newton", "scale_by_backtracking", "scale_by_newton"]
+__all__ = [
+    "newton",
+    "scale_by_backtracking",
+    "scale_by_newton",
+    "trust_region",
+]

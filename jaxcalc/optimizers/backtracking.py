@@ -98,7 +98,6 @@ def scale_by_backtracking(
                 "value=value, grad=grad, value_fn=loss)"
             )
         trial = _search(updates, params, value, grad, value_fn, decrease, max_trials)
-        taken = jnp.where(trial.accepted, trial.scale, 0)
         new_state = BacktrackingState(
             value=jnp.where(trial.accepted, trial.value, value).astype(
                 state.value.dtype
@@ -107,7 +106,10 @@ def scale_by_backtracking(
             stalled=~trial.accepted,
             work=state.work.plus(Work.of(gradients=trial.trials)),
         )
-        return _scaled(taken, updates), new_state
+        # Not zero times the step, which may be infinite.
+        nothing = optax.tree.zeros_like(updates)
+        taken = _trees.where(trial.accepted, _scaled(trial.scale, updates), nothing)
+        return taken, new_state
 
     return optax.GradientTransformationExtraArgs(init, update)
 
