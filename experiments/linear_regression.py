@@ -51,7 +51,9 @@ def main(
     picture = out / "five-points-paths.png"
     (newton_runs,) = comparison.select(optimizer="Newton")
     slope, intercept = newton_runs.params[0][::-1]
-    steps = {row.optimizer: row.steps for row in tables.summary(comparison, accuracy=1e-6)}
+    steps = {
+        row.optimizer: row.steps for row in tables.summary(comparison, accuracy=1e-6)
+    }
     fastest = min(steps[name] for name in optimizers if name != "Newton")
     if not jnp.isfinite(fastest):
         fastest_said = f"did not get there in {max_steps}"
