@@ -31,6 +31,7 @@ class Ladder(NamedTuple):
         eps: The rounding unit of the values' dtype.
         noise: How far the values are off beyond their rounding, shape `(n,)`, where it
             is known; otherwise the scatter of the smallest rungs tells.
+        shift: How far they are off because `x + h` cannot be represented, `(n, k)`.
     """
 
     steps: np.ndarray
@@ -39,6 +40,7 @@ class Ladder(NamedTuple):
     left: np.ndarray
     eps: float
     noise: np.ndarray | None = None
+    shift: np.ndarray | None = None
 
 
 class Noise(NamedTuple):
@@ -60,7 +62,11 @@ class Noise(NamedTuple):
 
 
 def noise_of(
-    quotients: np.ndarray, usable: np.ndarray, ladder: Ladder, *values: np.ndarray
+    quotients: np.ndarray,
+    usable: np.ndarray,
+    ladder: Ladder,
+    *values: np.ndarray,
+    power: int,
 ) -> Noise:
     """Noise of the values: their rounding, and what the smallest rungs scatter."""
     center = np.abs(ladder.center)[:, None]
@@ -69,11 +75,25 @@ def noise_of(
     if ladder.noise is not None:
         floor = ladder.noise[:, None]
     else:
-        scatter = ladder.steps * np.abs(quotients - previous(quotients))
-        scatter = np.where(usable & previous(usable, False), scatter, np.nan)
-        smallest = last(np.isfinite(scatter), _NOISE_RUNGS)
-        floor = np.max(np.where(smallest, scatter, 0.0), axis=1, keepdims=True)
-    return Noise(ladder.eps * sizes, ladder.eps * sizes + floor)
+        floor = _scatter(np.where(usable, quotients, np.nan), ladder.steps, power)
+    rounding = ladder.eps * sizes
+    if ladder.shift is not None:
+        rounding = rounding + np.nan_to_num(ladder.shift)
+    return Noise(rounding, rounding + floor)
+
+
+def _scatter(quotients: np.ndarray, steps: np.ndarray, power: int) -> np.ndarray:
+    """Scatter of the values at the smallest rungs, without what is smooth there."""
+    change = quotients - previous(quotients)
+    smooth = previous(change) / ratio_of(steps) ** power
+    rough = steps * np.abs(change - np.where(np.isfinite(smooth), smooth, 0.0))
+    heard = np.isfinite(rough)
+    few, more = (
+        np.max(np.where(last(heard, n), rough, 0.0), axis=1, keepdims=True)
+        for n in (3, _NOISE_RUNGS)
+    )
+    # Structure that the smallest steps hardly resolve is no noise: it fades with them.
+    return np.minimum(4 * few, more)
 
 
 def last(heard: np.ndarray, count: int = _RUNGS) -> np.ndarray:
@@ -102,14 +122,7 @@ def settle(
     doubtful: bool = True,
 ) -> Estimate:
     """Extrapolate, and take the entry whose error is smallest."""
-    ratio = ratio_of(ladder.steps) ** power
-    table, carried = _richardson(quotients, noise.total, ratio)
-    low, high = _allowed(quotients, noise.total, power)
-    alone = _truncation(table, carried) + carried
-    contradiction = np.maximum(low[..., None] - table, table - high[..., None])
-    step, value, error = _smallest(
-        ladder.steps, table, alone + np.maximum(contradiction, 0.0)
-    )
+    (step, value, error), table, alone = _best(quotients, noise, ladder, power)
     if not doubtful:
         return stated(value, _SAFETY * error + ladder.eps * np.abs(value))
     large = ladder.steps >= np.sqrt(ladder.eps) * ladder.steps[:, :1] / REACH
@@ -117,6 +130,27 @@ def settle(
     gap = _another_story(value, other, quotients, noise.rounding, ladder)
     error = np.where(step < other.step, np.maximum(error, gap), error)
     return stated(value, _SAFETY * error + ladder.eps * np.abs(value))
+
+
+def best_step(
+    quotients: np.ndarray, noise: Noise, ladder: Ladder, *, power: int
+) -> np.ndarray:
+    """The step of the entry that `settle` takes."""
+    return _best(quotients, noise, ladder, power)[0].step
+
+
+def _best(
+    quotients: np.ndarray, noise: Noise, ladder: Ladder, power: int
+) -> tuple["_Entry", np.ndarray, np.ndarray]:
+    """The best entry; the table; its errors, leaving contradiction aside."""
+    table, carried = _richardson(
+        quotients, noise.total, ratio_of(ladder.steps) ** power
+    )
+    low, high = _allowed(quotients, noise.total, power)
+    alone = _truncation(table, carried) + carried
+    contradiction = np.maximum(low[..., None] - table, table - high[..., None])
+    error = alone + np.maximum(contradiction, 0.0)
+    return _smallest(ladder.steps, table, error), table, alone
 
 
 class _Entry(NamedTuple):

@@ -184,9 +184,7 @@ def climb(
     values = np.asarray(program(points.reshape(-1), args), np.float64)
     values = values.reshape(points.shape)
     moved = np.abs(points.astype(np.float64) - wide[:, None])[:, 1:]
-    exact = ladder.is_exact(moved, steps, eps)
-    sides = np.where(exact, values[:, 1:], np.nan)
-    return ladder.Ladder(steps, values[:, 0], sides[:, :rungs], sides[:, rungs:], eps)
+    return ladder.on_ladder(steps, moved, values, eps)
 
 
 def complex_step(

@@ -39,6 +39,8 @@ from jaxcalc.derivatives._richardson import (
     REACH,
     Estimate,
     Ladder,
+    Noise,
+    best_step,
     grows,
     last,
     noise_of,
@@ -54,8 +56,8 @@ __all__ = [
     "Ladder",
     "estimate",
     "geometric_steps",
-    "is_exact",
     "mixed",
+    "on_ladder",
     "one_sided",
 ]
 
@@ -78,7 +80,7 @@ def geometric_steps(
     digits = -np.log2(eps)
     top = np.ceil(np.log2(np.maximum(1.0, np.abs(x)))) + np.ceil(np.log2(reach))
     near = np.where(x == 0, 2.0**-14, np.abs(x))
-    bottom = np.floor(np.log2(near)) - np.floor(0.88 * digits)
+    bottom = np.floor(np.log2(near)) - digits
     stride = np.maximum(1.0, np.ceil((top - bottom) / (rungs - 1)))
     exponents = top[:, None] - stride[:, None] * np.arange(rungs)
     return np.exp2(np.clip(exponents, -1022, 1023))
@@ -104,10 +106,11 @@ def estimate(ladder: Ladder, order: int = 1, side: str | None = None) -> Estimat
         return one_sided(ladder, order, side)
     right, left = one_sided(ladder, order, "right"), one_sided(ladder, order, "left")
     value, error = _central(ladder, order)
-    gap = np.abs(right.value - left.value) / 2
-    apart = gap > 2 * (right.error + left.error)
-    error = np.where(apart & np.isfinite(gap), np.maximum(error, gap), error)
-    error = np.where(np.isinf(right.error) | np.isinf(left.error), np.inf, error)
+    for side_alone in (right, left):
+        gap = np.abs(side_alone.value - value)
+        apart = np.isfinite(gap) & (gap > 2 * (side_alone.error + error))
+        error = np.where(apart, np.maximum(error, gap), error)
+        error = np.where(np.isinf(side_alone.error), np.inf, error)
     for one, here, there in (
         (right, ladder.right, ladder.left),
         (left, ladder.left, ladder.right),
@@ -137,9 +140,12 @@ def one_sided(
     h, ratio = ladder.steps, ratio_of(ladder.steps)
     quotients = sign * (values - ladder.center[:, None]) / h
     usable = np.isfinite(quotients) & ~rounded_away(quotients, ladder)
-    noise = noise_of(quotients, usable, ladder, values).map(lambda n: 2 * n / h)
+    noise = noise_of(quotients, usable, ladder, values, power=1).map(
+        lambda n: 2 * n / h
+    )
     unbounded = ~np.array(bounded) & grows(quotients, noise.rounding, usable)
     quotients = np.where(usable, quotients, np.nan)
+    usable = _within_scale(quotients, noise, ladder, order, power=1)
     for m in range(2, order + 1):
         # With g_m(h) = a_m + O(h), where f has the coefficients a_m, the difference
         # g_(m-1)(r h) - g_(m-1)(h) is a multiple of a_m h, plus higher powers.
@@ -148,9 +154,21 @@ def one_sided(
         noise = noise.map(lambda n, span=span: (previous(n) + n) / span)
     factor = math.factorial(order)
     noise = noise.map(lambda n: factor * n)
-    quotients = factor * sign ** (order - 1) * quotients
+    quotients = np.where(usable, factor * sign ** (order - 1) * quotients, np.nan)
     value, error = settle(quotients, noise, ladder, power=1)
     return stated(value, np.where(unbounded, np.inf, error))
+
+
+def _within_scale(
+    slopes: np.ndarray, noise: Noise, ladder: Ladder, order: int, *, power: int
+) -> np.ndarray:
+    """Rungs on which a higher derivative may be sought: where the slope was found."""
+    # Far beyond that step a second difference of a bounded function is next to nothing,
+    # and may pass for a derivative that is small itself, as beside an inflection.
+    if order == 1:
+        return np.ones_like(slopes, bool)
+    found = best_step(slopes, noise, ladder, power=power)
+    return ladder.steps <= 32 * found[:, None]
 
 
 def mixed(steps: np.ndarray, values: np.ndarray, eps: float) -> Estimate:
@@ -170,7 +188,7 @@ def mixed(steps: np.ndarray, values: np.ndarray, eps: float) -> Estimate:
     rows = Ladder(steps, np.zeros(len(steps)), along, across, eps)
     quotients = (along - across) / (4 * steps)
     usable = np.isfinite(quotients) & ~rounded_away(quotients, rows)
-    noise = noise_of(quotients, usable, rows, *np.moveaxis(values, 1, 0))
+    noise = noise_of(quotients, usable, rows, *np.moveaxis(values, 1, 0), power=1)
     unbounded = grows(quotients / steps, noise.rounding / steps**2, usable)
     quotients = np.where(usable, quotients / steps, np.nan)
     noise = noise.map(lambda n: n / steps**2)
@@ -178,18 +196,39 @@ def mixed(steps: np.ndarray, values: np.ndarray, eps: float) -> Estimate:
     return stated(value, np.where(unbounded, np.inf, error))
 
 
-def is_exact(moved: np.ndarray, steps: np.ndarray, eps: float) -> np.ndarray:
-    """Whether points lie where the ladder says: rounding swallowed no step.
+def on_ladder(
+    steps: np.ndarray, moved: np.ndarray, values: np.ndarray, eps: float
+) -> Ladder:
+    """Make a ladder of values at points that rounding may have moved a little.
+
+    Where `x + h` cannot be represented, the value is carried to the place that was
+    meant along the slope of its own quotient.
 
     Args:
+        steps: Steps of the ladder, shape `(n, k)`.
         moved: Distances of the represented points, right then left, `(n, 2 k)`.
-        steps: The ladder's steps, `(n, k)`.
-        eps: The rounding unit of the points' dtype.
+        values: Values at the point, then to the right and to the left, `(n, 2 k + 1)`.
+        eps: The rounding unit of the values.
 
     Returns:
-        Booleans, shape `(n, 2 k)`.
+        The ladder; NaN where rounding swallowed a step or a good part of it.
     """
-    return np.abs(moved / np.concatenate([steps, steps], axis=1) - 1) < 4 * eps
+    rungs = steps.shape[1]
+    center = values[:, :1]
+    right, left = values[:, 1 : rungs + 1], values[:, rungs + 1 :]
+    to_right, to_left = moved[:, :rungs], moved[:, rungs:]
+    both = (right - left) / (to_right + to_left)
+    rise = np.where(np.isfinite(both), both, (right - center) / to_right)
+    fall = np.where(np.isfinite(both), both, (center - left) / to_left)
+    # The slope at the moved point is another one; what that changes is noise.
+    off = np.maximum(np.abs(to_right - steps), np.abs(to_left - steps))
+    bend = np.abs((right - center) + (left - center)) / steps
+    shift = off * np.where(np.isfinite(bend), bend, np.fmax(np.abs(rise), np.abs(fall)))
+    right = right + rise * (steps - to_right)
+    left = left - fall * (steps - to_left)
+    right = np.where(np.abs(to_right / steps - 1) < 0.3, right, np.nan)
+    left = np.where(np.abs(to_left / steps - 1) < 0.3, left, np.nan)
+    return Ladder(steps, values[:, 0], right, left, eps, shift=shift)
 
 
 def _central(ladder: Ladder, order: int) -> Estimate:
@@ -198,8 +237,11 @@ def _central(ladder: Ladder, order: int) -> Estimate:
     odd = (ladder.right - ladder.left) / 2
     even = ((ladder.right - center) + (ladder.left - center)) / 2
     usable = np.isfinite(odd) & ~rounded_away(odd / h, ladder)
-    noise = noise_of(odd / h, usable, ladder, ladder.right, ladder.left)
+    noise = noise_of(odd / h, usable, ladder, ladder.right, ladder.left, power=2)
     unbounded = grows(odd / h, noise.rounding / h, usable)
+    first = noise.map(lambda n: n / h)
+    slopes = np.where(usable, odd / h, np.nan)
+    usable &= _within_scale(slopes, first, ladder, order, power=2)
     if order == 1:
         quotients, noise = odd / h, noise.map(lambda n: n / h)
     elif order == 2:

@@ -236,15 +236,11 @@ def _from_values(
     x: np.ndarray | None = None,
 ) -> Estimate:
     values = values.astype(np.float64)
-    rungs = steps.shape[1]
+    moved = np.concatenate([steps, steps], axis=1)
     if points is not None and x is not None:
         moved = np.abs(points.astype(np.float64) - x[:, None])[:, 1:]
-        exact = ladder.is_exact(moved, steps, eps)
-        values[:, 1:] = np.where(exact, values[:, 1:], np.nan)
-    rows = ladder.Ladder(
-        steps, values[:, 0], values[:, 1 : rungs + 1], values[:, rungs + 1 :], eps
-    )
     with np.errstate(all="ignore"):
+        rows = ladder.on_ladder(steps, moved, values, eps)
         return ladder.estimate(rows, order)
 
 

@@ -253,3 +253,15 @@ def test_a_second_call_compiles_nothing():
 def test_bad_input_is_named(call, error, match):
     with pytest.raises(error, match=match):
         call()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("order", [1, 2])
+def test_points_beside_powers_of_two_are_as_good_as_others(dtype, order):
+    # There x + h is off the grid of the floats on one side.
+    powers = dtype(2.0) ** np.arange(-18, 18, 3).astype(dtype)
+    points = np.concatenate([powers, -powers])
+    points = np.concatenate([points, np.nextafter(points, dtype(0))])
+    value, error = numerical_derivative(jnp.sin, points, order)
+    truth = np.sin(points.astype(np.float64) + order * np.pi / 2)
+    assert np.all(np.abs(value - truth) <= error + 4 * np.finfo(float).eps * 2.0**18)
