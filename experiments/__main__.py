@@ -76,10 +76,14 @@ def _run_one(name: str, options: list[str]) -> None:
     finding: Finding = tyro.cli(
         module.main, args=options, prog=f"python -m experiments {name}"
     )
-    out = finding.picture.parent.parent
-    _keep(out, name, finding)
-    _gather(out)
-    print(f"{finding.sentence}\nLook at {out / 'index.html'}")
+    print(finding.sentence)
+    folder = finding.picture.parent
+    if folder.name != name:  # a folder of its own, beside no others
+        print(f"Look at {finding.page or finding.picture}")
+        return
+    _keep(folder.parent, name, finding)
+    _gather(folder.parent)
+    print(f"Look at {folder.parent / 'index.html'}")
 
 
 def _keep(out: Path, name: str, finding: Finding) -> None:
