@@ -50,6 +50,9 @@ HEAVY = {
     "fori loop",
     "many entries",
     "float16",
+    "mean of many",
+    "Wilkinson",
+    "logsumexp",
 }
 
 
@@ -87,22 +90,17 @@ def test_a_planted_fault_is_found_located_and_named(case: Fault):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(1, 6))
-def test_the_verdicts_do_not_depend_on_the_directions_drawn(seed):
-    wrong = [
-        case.name
-        for case in CORRECT
-        if not check_derivatives(case.f, case.x, *case.args, seed=seed).ok
-    ]
-    missed = [
-        case.name
-        for case in FAULTS
-        if check_derivatives(case.f, case.x, *case.args, seed=seed).ok
-    ]
-    assert (wrong, missed) == ([], [])
+def test_the_verdicts_do_not_depend_on_the_directions_drawn():
+    wrong = []
+    for case in (*CORRECT, *FAULTS):  # all seeds of a case share its programs
+        for seed in range(1, 6):
+            report = check_derivatives(case.f, case.x, *case.args, seed=seed)
+            if report.ok != isinstance(case, Right):
+                wrong.append((case.name, seed))
+    assert wrong == []
 
 
-@pytest.mark.parametrize("n", [1, 10, 10_000])
+@pytest.mark.parametrize("n", [1, 10_000])
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])
 def test_a_passing_check_costs_at_most_40_values_and_6_gradients(n, dtype):
     seen = Counter()
