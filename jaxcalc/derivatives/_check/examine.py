@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from jaxcalc.derivatives._check import directions, summary
+from jaxcalc.derivatives._check import directions, second_findings, summary
+from jaxcalc.derivatives._check import findings as findings_of
 from jaxcalc.derivatives._check.directions import Known, Look, look
 from jaxcalc.derivatives._check.locate import locate
 from jaxcalc.derivatives._check.probe import ROWS, Probe, first_line, probe
@@ -36,7 +37,7 @@ def examine(
     notes: list[str] = []
     scale = abs(value) + _norm(first.known.slope * one.flat)
     if abs(again - value) > 64 * one.native_eps * scale:
-        findings.append(summary.random_finding(value, again))
+        findings.append(findings_of.random_finding(value, again))
         return summary.report(one, first.known, order, findings, [], notes, value)
     if one.plan.wide and not abs(first.value - value) <= _FAITHFUL * scale:
         notes.append("In float64 the function has another value; float32 is used.")
@@ -46,23 +47,23 @@ def examine(
     known = first.known._replace(center=center)
     findings += _values_agree(one, value, center, first.value, scale)
     gradient = _native_gradient(one, known, value, scale, rows, findings, notes)
-    findings += summary.not_finite(one, first, gradient)
+    findings += findings_of.not_finite(one, first, gradient)
     looks = _looks(one, known, rows)
     looks = _settle_doubts(one, known, rows, looks, rng)
     doubtful = None
     if any(item.suspicious for item in looks):
         doubtful = next(item for item in looks if item.suspicious)
         places = locate(one, known, doubtful, rng)
-        findings += summary.first_order(one, places, doubtful)
-    findings += summary.structural_cuts(one, known, findings)
+        findings += findings_of.first_order(one, places, doubtful)
+    findings += findings_of.structural_cuts(one, known, findings)
     if not findings:
-        findings += summary.unresolved(known, looks)
+        findings += findings_of.unresolved(known, looks)
     second = None
     # Where the first derivative is wrong or open, the second has nothing to stand on.
     firm = doubtful is None and any(item.resolved for item in looks)
     if order == 2 and first.products is not None and firm and known.allowed.any():
         second = _second(one, known, rows, looks, first.products)
-        findings += summary.second_order(one, second, looks)
+        findings += second_findings.second_order(one, second, looks)
     return summary.report(
         one, known, order, findings, looks, notes, value, second=second
     )
@@ -114,10 +115,10 @@ def _values_agree(one, value, center, differentiated, scale):
     findings = []
     slack = np.sqrt(one.native_eps) * scale
     if not one.plan.wide and one.plan.traceable and not abs(center - value) <= slack:
-        findings.append(summary.jit_finding(value, center))
+        findings.append(findings_of.jit_finding(value, center))
     slack = np.sqrt(one.plan.eps) * (scale + abs(center))
     if not np.isnan(differentiated) and not abs(differentiated - center) <= slack:
-        findings.append(summary.primal_finding(center, differentiated))
+        findings.append(findings_of.primal_finding(center, differentiated))
     return findings
 
 
@@ -127,7 +128,7 @@ def _native_gradient(one, known, value, scale, rows, findings, notes):
         return known.gradient
     compiled, gradient = one.native()
     if not abs(compiled - value) <= np.sqrt(one.native_eps) * scale:
-        findings.append(summary.jit_finding(value, compiled))
+        findings.append(findings_of.jit_finding(value, compiled))
     allowed = known.allowed & np.isfinite(gradient)
     row = np.where(allowed, rows[1], 0.0)
     exact, coarse = (
