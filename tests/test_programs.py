@@ -280,7 +280,7 @@ def test_a_function_that_sees_itself_has_a_fingerprint():
     assert _programs.fingerprint(np.float32(1)) != _programs.fingerprint(np.float64(1))
 
 
-@pytest.mark.parametrize("make", [with_closure, with_object, with_partial, with_list])
+@pytest.mark.parametrize("make", [with_closure, with_object])
 def test_functions_of_an_outer_trace_are_not_kept(make):
     def outer(scale):
         return _programs.compiled(times, make(scale))(jnp.asarray(2.0))

@@ -124,11 +124,11 @@ def test_steps_to_where_the_loss_is_not_finite_are_shortened():
 
 @pytest.mark.parametrize("offset", [0.0, 1e6, -1e6, 1e10])
 def test_a_large_constant_keeps_nobody_from_the_minimum(offset):
-    def loss(x):
-        valley = 10 * (x[1] - x[0] ** 2) ** 2 + (1 - x[0]) ** 2
-        return valley + offset
+    def loss(x, offset):
+        return 10 * (x[1] - x[0] ** 2) ** 2 + (1 - x[0]) ** 2 + offset
 
-    solution = minimize(loss, np.array([-1.2, 1.0]), newton(), max_steps=60, tol=1e-10)
+    start, options = np.array([-1.2, 1.0]), {"max_steps": 60, "tol": 1e-10}
+    solution = minimize(loss, start, newton(), args=(offset,), **options)
     assert Status(int(solution.status)) == Status.CONVERGED
     close(solution.params, np.ones(2))
 

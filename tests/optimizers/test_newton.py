@@ -87,7 +87,7 @@ def test_the_gradient_stands_where_the_hessian_says_nothing(bad):
     ("n", "dtype"),
     [
         (2, np.float64),
-        (10, np.float32),
+        pytest.param(10, np.float32, marks=pytest.mark.slow),
         pytest.param(2, np.float32, marks=pytest.mark.slow),
         pytest.param(10, np.float64, marks=pytest.mark.slow),
     ],
@@ -123,6 +123,7 @@ def test_a_saddle_point_is_left_to_the_side_one_starts_on(side, nearby):
     close(solution.params, [0.0, side * np.sqrt(2)], atol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_start_where_the_hessian_is_indefinite_descends():
     def wavy(x):
         return jnp.sum(jnp.cos(x)) + jnp.sum(x**2) / 20
@@ -222,7 +223,9 @@ def test_what_is_missing_is_said():
     with pytest.raises(ValueError, match="`params`"):
         transformation.update(x, state, None, value_fn=rosenbrock)
     with pytest.raises(ValueError, match="scale_by_backtracking needs"):
-        transformation.update(x, state, x, value_fn=rosenbrock)
+        jax.eval_shape(
+            lambda x: transformation.update(x, state, x, value_fn=rosenbrock), x
+        )
 
 
 def test_it_works_in_a_plain_optax_loop():
