@@ -4,9 +4,8 @@ import os
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from hashlib import sha256
-from types import TracebackType
 from typing import Any, NamedTuple
 
 import jax
@@ -16,17 +15,17 @@ from jaxtyping import PyTree
 
 from jaxcalc.comparison.costs import evaluation_costs
 from jaxcalc.comparison.lanes import ROWS, Executable, Programs
+from jaxcalc.comparison.parts import Keeper, Part, named, plain
 from jaxcalc.comparison.progress import Progress
 from jaxcalc.comparison.results import Phase, Runs
 from jaxcalc.comparison.store import Store
-from jaxcalc.minimization import Status, Work
-from jaxcalc.minimization.loop import Entry, Lane, missing
+from jaxcalc.minimization import Work
+from jaxcalc.minimization.loop import Entry, Lane
 from jaxcalc.problems import Problem
 
 # A call of a program should take about this long: often enough for a progress bar and
 # a checkpoint, seldom enough not to matter.
 _CHUNK_SECONDS = 0.5
-_CHECKPOINT_SECONDS = 2.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,115 +54,6 @@ class Grid:
     def place(self) -> tuple[str, str, str]:
         """The grid's name in a store."""
         return (self.problem.name, self.optimizer, self.phase)
-
-
-@dataclass(kw_only=True)
-class Part:
-    """Lanes that advance together, and what was measured of them so far.
-
-    Attributes:
-        lanes: Where they stand.
-        place: Their name in the store.
-        digest: Hash of what is run, and on what.
-        chunks: What each call measured, time along the first axis.
-        running: Seconds that each call took.
-        transfer: Seconds spent copying entries from the device.
-        overhead: Seconds of a call that has nothing to do; NaN if not measured.
-    """
-
-    lanes: Lane
-    place: tuple[str, ...]
-    digest: str
-    chunks: list[dict[str, np.ndarray]] = field(default_factory=list)
-    running: list[float] = field(default_factory=list)
-    transfer: float = 0.0
-    overhead: float = float("nan")
-
-    @property
-    def ended(self) -> bool:
-        """Whether no lane is running."""
-        return not np.any(np.asarray(self.lanes.status) == Status.RUNNING)
-
-    @property
-    def points(self) -> int:
-        """Points measured, those of ended lanes beside running ones included."""
-        return sum(chunk["value"].size for chunk in self.chunks)
-
-    @property
-    def seconds_per_step(self) -> float:
-        """Seconds a step took, the overhead of the calls taken off."""
-        steps = np.max(np.asarray(self.lanes.steps))
-        spent = sum(self.running) - len(self.running) * self.overhead
-        return max(spent, 0.0) / steps if steps else float("nan")
-
-    def append(
-        self, lanes: Lane, measured: dict[str, np.ndarray], running: float
-    ) -> None:
-        """Take over what a call returned.
-
-        Args:
-            lanes: Where the lanes stand now.
-            measured: What was measured.
-            running: Seconds the call took.
-        """
-        # In one move: Ctrl-C finds all of it, or nothing.
-        self.__dict__.update(
-            lanes=lanes,
-            chunks=[*self.chunks, measured],
-            running=[*self.running, running],
-        )
-
-    def columns(self, length: int) -> dict[str, np.ndarray]:
-        """Whole traces: `length` points, lanes along the last axis.
-
-        Args:
-            length: Points of a trace.
-
-        Returns:
-            Arrays by name, padded behind the last point that was measured.
-        """
-        joined = self._joined()
-        if not np.ndim(self.lanes.status):
-            joined = {name: column[..., None] for name, column in joined.items()}
-        return {
-            name: _padded(column, length, axis=1 if name == "work" else 0)
-            for name, column in joined.items()
-        }
-
-    def arrays(self) -> dict[str, np.ndarray]:
-        """Everything that is needed to go on, as named arrays."""
-        leaves = jax.tree.leaves(self.lanes)
-        return {
-            **{f"lane {i}": _plain(leaf) for i, leaf in enumerate(leaves)},
-            **{f"trace {name}": column for name, column in self._joined().items()},
-            "running": np.asarray(self.running),
-            "transfer": np.asarray(self.transfer),
-        }
-
-    def restore(self, arrays: dict[str, np.ndarray] | None) -> None:
-        """Go on from what `arrays` gave.
-
-        Args:
-            arrays: The named arrays, or None to begin anew.
-        """
-        if arrays is None:
-            return
-        leaves, structure = jax.tree.flatten(self.lanes)
-        restored = [_like(leaf, arrays[f"lane {i}"]) for i, leaf in enumerate(leaves)]
-        self.lanes = jax.tree.unflatten(structure, restored)
-        traces = {n[6:]: a for n, a in arrays.items() if n.startswith("trace ")}
-        self.chunks = [traces] if traces else []
-        self.running = arrays["running"].tolist()
-        self.transfer = float(arrays["transfer"])
-
-    def _joined(self) -> dict[str, np.ndarray]:
-        names = self.chunks[0] if self.chunks else ()
-        return {
-            name: np.concatenate(
-                [chunk[name] for chunk in self.chunks], 1 if name == "work" else 0
-            )
-            for name in names
-        }
 
 
 Advance = Callable[[Lane, Any], tuple[Lane, Entry]]
@@ -265,48 +155,6 @@ def _lay_out(grid: Grid) -> Layout:
     return Layout(lanes, rates, together, program)
 
 
-class Keeper:
-    """Saves parts that have changed: now and then, and when Ctrl-C is pressed.
-
-    Args:
-        store: Where.
-    """
-
-    def __init__(self, store: Store):
-        self._store = store
-        self._changed: dict[tuple[str, ...], Part] = {}
-        self._saved = time.perf_counter()
-
-    def changed(self, part: Part) -> None:
-        """Remember that a part has changed; save if it is time.
-
-        Args:
-            part: A part of a grid.
-        """
-        self._changed[part.place] = part
-        if time.perf_counter() - self._saved > _CHECKPOINT_SECONDS:
-            self.save()
-
-    def save(self) -> None:
-        """Save all that has changed, the parts that have ended included."""
-        for part in self._changed.values():
-            self._store.save_part(part.place, part.digest, part.arrays())
-        self._changed.clear()
-        self._saved = time.perf_counter()
-
-    def __enter__(self) -> "Keeper":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        where: TracebackType | None,
-    ) -> None:
-        if kind is KeyboardInterrupt:
-            self.save()
-
-
 def _finish(part: Part, advance: Advance, keeper: Keeper, bar: Progress) -> None:
     """Advance lanes to their end."""
     bar.advance(part.points)
@@ -315,7 +163,7 @@ def _finish(part: Part, advance: Advance, keeper: Keeper, bar: Progress) -> None
         begin = time.perf_counter()
         lanes, entries = jax.block_until_ready(advance(part.lanes, limit))
         ran = time.perf_counter()
-        part.append(lanes, _named(entries, limit), ran - begin)
+        part.append(lanes, named(entries, limit), ran - begin)
         part.transfer += time.perf_counter() - ran
         keeper.changed(part)
         bar.advance(part.chunks[-1]["value"].size)
@@ -375,24 +223,6 @@ def _work(counted: Any, steps: np.ndarray, length: int) -> dict[str, np.ndarray]
     return {**dict.fromkeys(Work._fields, nothing), "gradients": gradients}
 
 
-def _named(entries: Entry, rows: int) -> dict[str, np.ndarray]:
-    """The first rows of entries as arrays by name, the counts as one array."""
-    entries = jax.tree.map(lambda e: np.asarray(e)[:rows], entries)
-    named = {name: getattr(entries, name) for name in Entry._fields[:3]}
-    if entries.work is not None:
-        named["work"] = np.stack(entries.work)
-    if entries.observed is not None:
-        named["observed"] = entries.observed
-    return named
-
-
-def _padded(column: np.ndarray, length: int, axis: int) -> np.ndarray:
-    column = np.take(column, range(min(length, column.shape[axis])), axis)
-    widths = [(0, 0)] * column.ndim
-    widths[axis] = (0, length - column.shape[axis])
-    return np.pad(column, widths, constant_values=missing(column))
-
-
 def _points(point: PyTree, batched: int) -> np.ndarray:
     """Final points as rows, in the order of `ravel_pytree`."""
     leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(point)]
@@ -415,26 +245,11 @@ def _median(values: list[float]) -> float:
     return float(np.median(finite)) if finite else float("nan")
 
 
-def _plain(leaf: Any) -> np.ndarray:
-    """Any leaf as numbers; keys of random numbers as their bits."""
-    if jnp.issubdtype(jnp.asarray(leaf).dtype, jax.dtypes.prng_key):
-        leaf = jax.random.key_data(leaf)
-    return np.asarray(leaf)
-
-
-def _like(leaf: Any, array: np.ndarray) -> jax.Array:
-    """What `_plain` gave, as it was; files do not know dtypes such as bfloat16."""
-    if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
-        bits = jnp.asarray(array)
-        return jax.random.wrap_key_data(bits, impl=jax.random.key_impl(leaf))
-    return jnp.asarray(array.view(leaf.dtype) if array.dtype.kind == "V" else array)
-
-
 def _digest(program: Executable, *arguments: Any) -> str:
     """Hash of a program and of everything it is called with."""
     total = sha256(program.digest.encode())
     for leaf in jax.tree.leaves(arguments):
-        array = _plain(leaf)
+        array = plain(leaf)
         total.update(f"{array.dtype}{array.shape}".encode())
         total.update(np.ascontiguousarray(array).tobytes())
     return total.hexdigest()

@@ -9,22 +9,24 @@ import json
 import os
 import re
 import warnings
-from collections.abc import Callable, Iterator
-from dataclasses import fields, replace
+from collections.abc import Callable
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 
+from jaxcalc.comparison.records import (
+    TIMINGS,
+    parquet,
+    read_runs,
+    runs_table,
+    timings_table,
+)
 from jaxcalc.comparison.results import Comparison, Runs
-from jaxcalc.minimization.loop import missing
 
 Place = tuple[str, ...]
-
-_TIMINGS = ("compile_seconds", "run_seconds", "transfer_seconds", "seconds_per_step")
-_TRACES = ("value", "grad_norm", "step_norm")
 
 
 class Store:
@@ -95,7 +97,7 @@ class Store:
         if file is None or not file.exists():
             return None
         try:
-            runs, metadata = _read_runs(file)
+            runs, metadata = read_runs(file)
         except Exception as error:  # pyarrow raises what it likes on a damaged file
             _set_aside(file, error)
             return None
@@ -113,8 +115,8 @@ class Store:
         file = self._file(place, "parquet")
         if file is None:
             return
-        timings = {name: getattr(runs, name) for name in _TIMINGS}
-        table = _runs_table((runs,), {"digest": digest, "timings": timings})
+        timings = {name: getattr(runs, name) for name in TIMINGS}
+        table = runs_table((runs,), {"digest": digest, "timings": timings})
         _write_table(file, table)
         for index in range(len(runs.steps)):
             part = self._file((*place, str(index)), "npz")
@@ -186,9 +188,9 @@ def save(comparison: Comparison, folder: Path) -> Path:
         The folder.
     """
     writable(folder)
-    runs = _runs_table(comparison.runs, {})
+    runs = runs_table(comparison.runs, {})
     table = comparison.table()
-    timings = _timings_table(comparison)
+    timings = timings_table(comparison)
     header = {
         name: getattr(comparison, name)
         for name in ("protocol", "environment", "titles", "minimum", "sources")
@@ -218,10 +220,10 @@ def load(folder: str | Path) -> Comparison:
             f"{folder} holds no comparison: there is no protocol.json in it"
         )
     header = json.loads((folder / "protocol.json").read_text())
-    runs, _ = _read_runs(folder / "runs.parquet")
+    runs, _ = read_runs(folder / "runs.parquet")
     timings = parquet().read_table(folder / "timings.parquet").to_pylist()
     timed = [
-        replace(run, **{name: row[name] for name in _TIMINGS})
+        replace(run, **{name: row[name] for name in TIMINGS})
         for run, row in zip(runs, timings, strict=True)
     ]
     return Comparison(runs=tuple(timed), **header)
@@ -288,24 +290,6 @@ def writable(folder: Path) -> None:
         ) from error
 
 
-def parquet() -> Any:
-    """The module `pyarrow.parquet`, imported where it is used.
-
-    Returns:
-        The module.
-
-    Raises:
-        ImportError: It is not installed; the message says how to install it.
-    """
-    try:
-        import pyarrow.parquet
-    except ImportError as error:
-        raise ImportError(
-            "tables and stores need pyarrow: pip install 'jaxcalc[reports]'"
-        ) from error
-    return pyarrow.parquet
-
-
 def _write_table(file: Path, table: Any) -> None:
     write = parquet().write_table
     write_atomically(file, lambda path: write(table, path, compression="zstd"))
@@ -328,108 +312,3 @@ def _same_digest(file: Path, was: str, now: str) -> None:
             "data, the optimizer, or a library has changed since): choose another "
             "`store`, or delete this one"
         )
-
-
-def _runs_table(runs: tuple[Runs, ...], metadata: dict[str, Any]) -> Any:
-    """A row for each lane, its traces in lists that end with the run."""
-    import pyarrow as pa
-
-    rows = [row for run in runs for row in _lane_rows(run)]
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    columns = {name: _alike([row.get(name) for row in rows]) for name in names}
-    shared = [
-        {
-            "problem": run.problem,
-            "optimizer": run.optimizer,
-            "phase": run.phase,
-            "cost": run.cost,
-            "lanes": len(run.steps),
-            "length": len(run.value),
-            "dtype": run.value.dtype.name,
-        }
-        for run in runs
-    ]
-    header = json.dumps({**metadata, "runs": shared})
-    return pa.table(columns).replace_schema_metadata({"jaxcalc": header})
-
-
-def _alike(cells: list[Any]) -> list[Any]:
-    """Arrays of floats in one dtype that files know and that loses no digit."""
-    dtypes = {cell.dtype for cell in cells if isinstance(cell, np.ndarray)}
-    if not any(jnp.issubdtype(dtype, jnp.floating) for dtype in dtypes):
-        return cells
-    common = np.result_type(np.float32, *dtypes)
-    return [None if cell is None else cell.astype(common) for cell in cells]
-
-
-def _lane_rows(run: Runs) -> Iterator[dict[str, Any]]:
-    for lane, steps in enumerate(run.steps):
-        until = slice(0, int(steps) + 1)
-        row = {
-            "problem": run.problem,
-            "optimizer": run.optimizer,
-            "phase": run.phase,
-            "learning_rate": float(run.rates[lane]),
-            "seed": int(run.seeds[lane]),
-            "status": int(run.status[lane]),
-            "steps": int(steps),
-            "params": run.params[lane],
-            **{name: getattr(run, name)[until, lane] for name in _TRACES},
-            **{f"work_{kind}": n[until, lane] for kind, n in run.work.items()},
-        }
-        if run.path is not None:
-            row["path"] = run.path[until, lane].ravel()
-        yield row
-
-
-def _read_runs(file: Path) -> tuple[list[Runs], dict[str, Any]]:
-    table = parquet().read_table(file)
-    metadata = json.loads(table.schema.metadata[b"jaxcalc"])
-    timings = metadata.get("timings", {})
-    runs, first = [], 0
-    for shared in metadata["runs"]:
-        rows = table.slice(first, shared["lanes"])
-        first += shared["lanes"]
-        runs.append(replace(_runs_from(rows, shared), **timings))
-    return runs, metadata
-
-
-def _runs_from(rows: Any, shared: dict[str, Any]) -> Runs:
-    columns = {name: rows.column(name) for name in rows.column_names}
-    length, dtype = shared["length"], np.dtype(shared["dtype"])
-
-    def trace(name: str, width: int = 1) -> np.ndarray:
-        lists = [np.asarray(cell.values) for cell in columns[name]]
-        kind = np.dtype("int32") if name.startswith("work_") else dtype
-        out = np.full((length, len(lists), width), missing(lists[0]), kind)
-        for lane, values in enumerate(lists):
-            out[: len(values) // width, lane] = values.reshape(-1, width)
-        return out if name == "path" else out[..., 0]
-
-    params = [np.asarray(cell.values) for cell in columns["params"]]
-    has_path = "path" in columns and columns["path"][0].is_valid
-    kinds = [name[5:] for name in columns if name.startswith("work_")]
-    return Runs(
-        problem=shared["problem"],
-        optimizer=shared["optimizer"],
-        phase=shared["phase"],
-        rates=columns["learning_rate"].to_numpy(),
-        seeds=columns["seed"].to_numpy(),
-        status=columns["status"].to_numpy().astype(np.int32),
-        steps=columns["steps"].to_numpy().astype(np.int32),
-        value=trace("value"),
-        grad_norm=trace("grad_norm"),
-        step_norm=trace("step_norm"),
-        work={kind: trace(f"work_{kind}") for kind in kinds},
-        cost=shared["cost"],
-        path=trace("path", len(params[0])) if has_path else None,
-        params=np.stack(params).astype(dtype),
-    )
-
-
-def _timings_table(comparison: Comparison) -> Any:
-    import pyarrow as pa
-
-    names = [f.name for f in fields(Runs) if f.name in _TIMINGS]
-    keys = ("problem", "optimizer", "phase", *names)
-    return pa.table({k: [getattr(run, k) for run in comparison.runs] for k in keys})

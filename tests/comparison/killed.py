@@ -7,12 +7,12 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxcalc.comparison import compare, runner
+from jaxcalc.comparison import compare, parts, runner
 from jaxcalc.problems import Problem
 
 jax.config.update("jax_enable_x64", True)
 # Checkpoints come thick and fast, so that little time goes by until there is one.
-runner._CHECKPOINT_SECONDS = 0.05
+parts._CHECKPOINT_SECONDS = 0.05
 runner._CHUNK_SECONDS = 0.02
 
 SEARCH = optax.scale_by_zoom_linesearch(4)
