@@ -109,7 +109,9 @@ def test_every_optimizer_takes_the_steps_of_a_plain_loop(name):
     close(solution.grad_norm, columns[1][-1])
 
 
-@pytest.mark.parametrize("name", ["adam", "newton"])
+@pytest.mark.parametrize(
+    "name", [pytest.param("adam", marks=pytest.mark.slow), "newton"]
+)
 def test_32_bit_parameters_stay_so_in_a_64_bit_process(name):
     optimizer = OPTIMIZERS[name]
     solution = minimize(wavy, start(np.float32), optimizer, max_steps=4, tol=0.0)
@@ -179,7 +181,9 @@ def test_what_was_not_reached_is_nan_and_counted_minus_one():
     assert (np.diff(trace.work.gradients[: steps + 1]) >= 1).all()
 
 
-@pytest.mark.parametrize("name", ["sgd", "newton"])
+@pytest.mark.parametrize(
+    "name", ["sgd", pytest.param("newton", marks=pytest.mark.slow)]
+)
 def test_no_steps_measure_the_start_and_leave_it(name):
     solution = minimize(wavy, start(), OPTIMIZERS[name], max_steps=0)
     assert solution.status == Status.MAX_STEPS

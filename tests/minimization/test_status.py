@@ -96,7 +96,9 @@ def test_one_nan_among_many_parameters_is_seen():
     assert ended(solution) == Status.NONFINITE
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(
+    "dtype", [pytest.param(np.float32, marks=pytest.mark.slow), np.float64]
+)
 @pytest.mark.parametrize("optimizer", [optax.sgd(0.1), newton()], ids=["sgd", "newton"])
 def test_unbounded_where_the_loss_falls_for_ever(dtype, optimizer):
     solution = minimize(lambda x: -(x**2), dtype(1.0), optimizer)

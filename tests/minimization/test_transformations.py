@@ -24,7 +24,9 @@ def banana(x, scale=100.0):
     return scale * (x[1] - x[0] ** 2) ** 2 + (1 - x[0]) ** 2
 
 
-@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize(
+    "name", [pytest.param("search", marks=pytest.mark.slow), "sgd", "newton"]
+)
 def test_each_lane_of_a_batch_is_its_own_run(name):
     def solve(x):
         return minimize(banana, x, OPTIMIZERS[name], max_steps=40)
@@ -42,6 +44,7 @@ def test_each_lane_of_a_batch_is_its_own_run(name):
     assert len(set(batch.steps.tolist())) > 1 or name == "sgd"
 
 
+@pytest.mark.slow
 def test_jit_and_vmap_in_any_order_give_the_same():
     def solve(x):
         return minimize(banana, x, optax.sgd(1e-3), max_steps=20)

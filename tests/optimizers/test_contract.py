@@ -59,7 +59,15 @@ def types(tree):
     return jax.tree.map(lambda leaf: (jnp.shape(leaf), jnp.result_type(leaf)), tree)
 
 
-@pytest.mark.parametrize("params", PARAMS.values(), ids=PARAMS)
+@pytest.mark.parametrize(
+    "params",
+    [
+        PARAMS["dictionary"],
+        pytest.param(PARAMS["scalar"], marks=pytest.mark.slow),
+        pytest.param(PARAMS["32 bits"], marks=pytest.mark.slow),
+    ],
+    ids=["dictionary", "scalar", "32 bits"],
+)
 @pytest.mark.parametrize("make", OPTIMIZERS.values(), ids=OPTIMIZERS)
 def test_structure_shapes_and_dtypes_are_kept(make, params):
     updates, state, new = update(make, params)

@@ -154,6 +154,7 @@ def test_a_singular_minimum_is_approached_by_two_thirds_a_step():
     close(values[1:] / values[:-1], (2 / 3) ** 4, rtol=1e-2)
 
 
+@pytest.mark.slow
 def test_a_linear_loss_is_followed_down_for_ever():
     assert ended(minimize(lambda x: -x, 0.0, newton(), max_steps=50)) in {
         Status.MAX_STEPS,
@@ -247,6 +248,7 @@ def test_it_works_in_a_plain_optax_loop():
     close(x, np.ones(2))
 
 
+@pytest.mark.slow
 def test_a_learning_rate_scales_the_first_trial():
     half = minimize(quadratic, np.zeros(4), newton(0.5, linesearch=None), max_steps=1)
     close(half.params, np.linalg.solve(A, B) / 2)
