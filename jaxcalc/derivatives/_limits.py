@@ -116,8 +116,7 @@ def limit(
     trend = _trend(steps, sequence, rounding, spacing, steepest=3.0)
     # Values and slopes carry no noise that grows, so all of their range is their size.
     least = 0.05 * _spread(sequence, steps, 1.0, 0.0)
-    found = _decided(trend, settled, sequence, sequence, steps, eps, least)
-    return found if _is_near(found, sequence, steps) else Limit(Trend.UNKNOWN)
+    return _decided(trend, settled, sequence, sequence, steps, eps, least)
 
 
 def slope(
@@ -169,13 +168,15 @@ def slope(
 
 
 def _is_near(found: Limit, sequence: np.ndarray, steps: np.ndarray) -> bool:
-    """Whether the closest values are anywhere near their limit."""
+    """Whether the closest values are near their limit, and hardly move any more."""
     seen = sequence.T[np.isfinite(sequence.T)][-12:]
     if not found.finite or not seen.size:
         return True
     size = _spread(sequence, steps, 1.0, 2.0**-9) + abs(found.value)
+    reach = _spread(sequence, steps, 1.0, 0.0)
     off = float(np.median(np.abs(seen - found.value)))
-    return off <= 10 * size + 0.01 * _spread(sequence, steps, 1.0, 0.0)
+    still = 4 * found.error + 0.01 * size + 1e-3 * reach
+    return off <= 10 * size + 0.01 * reach and float(np.ptp(seen)) <= still
 
 
 def _final(sequence: np.ndarray) -> np.ndarray:
@@ -216,7 +217,7 @@ def _decided(
     size = _spread(sequence, steps, 1.0, 2.0**-9)
     if trend is None:
         found = _combined(settled(values), 64 * eps * size, 0.05 * size + least, 0.05)
-        if found.finite:
+        if found.finite and (values is not sequence or _is_near(found, values, steps)):
             return found
     # Rounding inside a function can make it run wild at small steps, as in
     # `(exp(x) - 1 - x) / x**2`; then larger steps see a limit, and all is open, unless
@@ -227,19 +228,20 @@ def _decided(
         seen = np.where(large, values, np.nan)
         story = _combined(settled(seen), 64 * eps * size, 1e-4 * size, 1e-4)
         if story.finite:
-            noisy = values is sequence and _is_noise(values, steps, story, eps)
+            noisy = values is sequence and _is_noise(values, story)
             return story if noisy else Limit(Trend.UNKNOWN)
     return Limit(Trend.UNKNOWN if trend is None else trend)
 
 
-def _is_noise(values: np.ndarray, steps: np.ndarray, story: Limit, eps: float) -> bool:
+def _is_noise(values: np.ndarray, story: Limit) -> bool:
     """Whether values leave a limit in leaps and bounds, as noise does."""
     misfit = np.max(np.abs(values - story.value), axis=0)
-    rough = _roughness(values) / misfit
-    near = steps[0] <= eps**0.25 * steps[0, 0] / REACH
-    leaves = near & np.isfinite(rough) & (misfit > 10 * story.error)
-    first = rough[leaves][:_OCTAVES]
-    return first.size > 1 and float(np.median(first)) > 0.3
+    there = np.flatnonzero(misfit <= 10 * story.error)
+    if not there.size:
+        return False
+    rough = (_roughness(values) / misfit)[there[-1] + 1 :]
+    first = rough[np.isfinite(rough)][:_OCTAVES]
+    return first.size > 1 and float(np.median(first)) > 0.5
 
 
 def _combined(rows: Estimate, slack: float, absolute: float, relative: float) -> Limit:

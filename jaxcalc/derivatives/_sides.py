@@ -50,6 +50,10 @@ class Side(NamedTuple):
     quotients: np.ndarray
 
 
+Pair = tuple[Side | None, Side | None]
+_COARSE = 1e-9  # a spacing of floats beside which functions may well vary
+
+
 def sampler(
     f: Callable[..., Any], x: Any, args: tuple[Any, ...], *, wide: bool = False
 ) -> Callable[[np.ndarray], Samples]:
@@ -143,7 +147,7 @@ def sides(
     eps: float,
     *,
     coarse: float = 0.0,
-) -> tuple[Samples, Side | None, Side | None]:
+) -> tuple[Samples, Pair, Pair | None]:
     """Sample both sides of a point and take all limits.
 
     Args:
@@ -153,8 +157,9 @@ def sides(
         coarse: The smallest step that makes sense, where that is known.
 
     Returns:
-        The samples at the point, the left side, and the right side; None where the
-        function is not defined on a side, close by.
+        The samples at the point; the left and the right side, None where the function
+        is not defined on a side, close by; and where the floats lie coarsely, both
+        sides once more without the smallest steps.
     """
     center = float(x)
     steps = _limits.side_steps(center, eps, coarse=coarse)
@@ -173,8 +178,23 @@ def sides(
     ]
     here = Samples(*(part[:1] for part in samples))
     start, spacing = float(here.value[0]), eps * abs(center)
-    left, right = (_side(part, steps, start, eps, spacing) for part in around)
-    return here, _mirrored(left) if left else None, right
+
+    def pair(least: float) -> Pair:
+        kept = steps[0] >= least
+        left, right = (
+            _side(
+                Samples(*(p[:, kept] for p in part)),
+                steps[:, kept],
+                start,
+                eps,
+                spacing,
+            )
+            for part in around
+        )
+        return _mirrored(left) if left else None, right
+
+    blurred = pair(64 * spacing) if spacing > _COARSE else None
+    return here, pair(0.0), blurred
 
 
 def _side(

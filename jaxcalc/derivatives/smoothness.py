@@ -46,7 +46,7 @@ from jaxcalc.derivatives._kinds import (
     kind_of,
 )
 from jaxcalc.derivatives._limits import Limit, Trend
-from jaxcalc.derivatives._sides import Samples, Side
+from jaxcalc.derivatives._sides import Pair, Samples, Side
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -243,10 +243,18 @@ def _finite(x: Any) -> None:
 
 
 def _judged(
-    x: float, eps: float, here: Samples, left: Side | None, right: Side | None
+    x: float,
+    eps: float,
+    here: Samples,
+    sides: Pair,
+    blurred: Pair | None,
 ) -> Differentiability:
+    left, right = sides
     value, automatic = float(here.value[0]), float(here.slope[0])
     kind, reason = kind_of(here, eps, left, right)
+    if blurred is not None and not _resolved(kind, x, eps, here, sides, blurred):
+        kind = Kind.UNDECIDED
+        reason = "The floats around this point lie too coarsely to tell."
     slopes = [best_slope(side) for side in (left, right)]
     return Differentiability(
         kind=kind,
@@ -265,6 +273,30 @@ def _judged(
         sentence=f"{reason} {_autodiff_says(kind, automatic, slopes)}",
         evidence=_evidence(left, right),
     )
+
+
+def _resolved(
+    kind: Kind, x: float, eps: float, here: Samples, sides: Pair, blurred: Pair
+) -> bool:
+    """Whether a kind can be believed where the floats lie coarsely."""
+    # What is another kind when seen from a little farther is not resolved.
+    if kind_of(here, eps, *blurred)[0] is not kind:
+        return False
+    slopes = [s for s in map(best_slope, sides) if s is not None and s.finite]
+    automatic = float(here.slope[0])
+    if kind in {Kind.SMOOTH, Kind.C1_NOT_C2} and math.isfinite(automatic):
+        return _is_slope(automatic, slopes)
+    # Where not even a thousand floats lie in a unit, a wave of that size looks like
+    # much else.
+    very_coarse = eps * abs(x) > 1e-3
+    if kind is Kind.INFINITE and very_coarse:
+        return bool(np.isinf(here.value[0]))
+    return not (kind is Kind.OSCILLATION and very_coarse)
+
+
+def _is_slope(automatic: float, slopes: list[Limit]) -> bool:
+    error = sum(s.error for s in slopes) + 1e-6 * abs(automatic)
+    return any(abs(automatic - s.value) <= 3 * error for s in slopes)
 
 
 def _number(limit: Limit | None) -> float:
@@ -294,8 +326,7 @@ def _autodiff_says(kind: Kind, automatic: float, slopes: list[Limit | None]) -> 
     if math.isnan(automatic):
         return answer + "."
     if kind in {Kind.SMOOTH, Kind.C1_NOT_C2, Kind.DIFFERENTIABLE} and known:
-        error = sum(s.error for s in known) + 1e-6 * abs(automatic)
-        right = any(abs(automatic - s.value) <= 3 * error for s in known)
+        right = _is_slope(automatic, known)
         return answer + (", the slope." if right else ", which is wrong.")
     if kind is Kind.CORNER and len(known) == 2:
         low, high = sorted(s.value for s in known)
