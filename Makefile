@@ -6,6 +6,8 @@
 # Another Python: make PYTHON=python3.12 test
 
 PYTHON ?= python3
+# LAPACK's threads spin: more of them than free cores make it many times slower.
+export OPENBLAS_NUM_THREADS ?= 1
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
