@@ -13,7 +13,7 @@ from matplotlib.patches import FancyBboxPatch
 
 from experiments.finding import Finding
 from jaxcalc.derivatives import numerical_gradient
-from jaxcalc.reports import _pictures, palette
+from jaxcalc.reports import palette, pictures
 
 TINY = {"depth": 3, "width": 4}
 _BLUE, _ORANGE, _GREEN = (look.light for look in palette.LOOKS[:3])
@@ -56,7 +56,7 @@ def main(
         chain, deep = figure.subplots(1, 2, width_ratios=(2.3, 1))
         _draw_chain(chain, links)
         _draw_deep(deep, sizes)
-        _pictures.save(figure, out / "chain_rule")
+        pictures.save(figure, out / "chain_rule")
     hand = {link.name: link.backward for link in links}
     off = max(abs(hand[k] - float(automatic[k])) for k in ("w", "b"))
     ratio = {name: s[0] / s[-1] for name, s in sizes.items()}

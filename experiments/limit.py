@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from experiments.finding import Finding
 from jaxcalc.derivatives import limit_table, secant_line, tangent_line
-from jaxcalc.reports import _pictures, palette
+from jaxcalc.reports import palette, pictures
 
 TINY = {"steps": (1.0, 0.5)}
 _BLUE, _ORANGE, _GREEN, _BLACK, _SKY = (look.light for look in palette.LOOKS[:5])
@@ -47,7 +47,7 @@ def main(
     ]
     (out / "table.md").write_text("\n\n".join(parts) + "\n")
     with palette.drawing("light"):
-        _pictures.save(_draw(), out / "limit")
+        pictures.save(_draw(), out / "limit")
     slopes = [tangent_line(_square, x).slope for x in (-1.0, 0.0, 2.0)]
     forward = tables["1/x at 0.7"]
     best = int(np.argmin(forward.error))

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from experiments.finding import Finding
 from jaxcalc.derivatives import Differentiability, differentiability
-from jaxcalc.reports import _pictures, palette
+from jaxcalc.reports import palette, pictures
 
 TINY = {"points": 100}
 
@@ -68,7 +68,7 @@ def main(
         axes = figure.subplots(3, 4).ravel()
         for ax, exhibit, one in zip(axes, GALLERY, found, strict=True):
             _draw(ax, exhibit, one, points)
-        _pictures.save(figure, out / "not_differentiable")
+        pictures.save(figure, out / "not_differentiable")
     without = [one for one in found if not one.differentiable]
     silent = sum(bool(np.isfinite(one.autodiff)) for one in without)
     return Finding(

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from experiments.finding import Finding
 from jaxcalc.derivatives import directional_derivative, numerical_gradient
-from jaxcalc.reports import _pictures, palette
+from jaxcalc.reports import palette, pictures
 
 TINY = {"steps": 20, "directions": 8}
 
@@ -82,7 +82,7 @@ def main(
         figure = Figure(figsize=(palette.DOUBLE, 2.5), layout="constrained")
         for ax, surface in zip(figure.subplots(1, 3), SURFACES, strict=True):
             _draw(ax, surface, steps)
-        _pictures.save(figure, out / "partials")
+        pictures.save(figure, out / "partials")
     at = numerical_gradient(SURFACES[0].f, jnp.array(SURFACES[0].point)).value
     return Finding(
         sentence=f"x² + 3xy + y² has the partial derivatives {at[0]:.0f} and "

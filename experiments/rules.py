@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from experiments.finding import Finding
 from jaxcalc.derivatives import numerical_derivative
-from jaxcalc.reports import _pictures, palette
+from jaxcalc.reports import palette, pictures
 
 TINY = {"points": 5}
 
@@ -87,7 +87,7 @@ def main(out: Path = Path("results/rules"), *, points: int = 101) -> Finding:
     rows = [_row(rule, points) for rule in RULES]
     (out / "table.md").write_text(_table(rows) + "\n\n" + _chain() + "\n")
     with palette.drawing("light"):
-        _pictures.save(_draw(rows), out / "rules")
+        pictures.save(_draw(rows), out / "rules")
     worst = max(row.automatic for row in rows)
     differences = max(row.numerical for row in rows)
     cube = float(jax.grad(lambda x: x**3)(2.0))

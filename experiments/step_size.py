@@ -12,7 +12,7 @@ from matplotlib.ticker import LogLocator
 
 from experiments.finding import Finding
 from jaxcalc.derivatives import numerical_derivative
-from jaxcalc.reports import _pictures, palette
+from jaxcalc.reports import palette, pictures
 
 TINY = {"points": 12}
 
@@ -43,7 +43,7 @@ def main(
         figure.axes[0].set_ylabel("relative error")
         handles, labels = figure.axes[1].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=4)
-        _pictures.save(figure, out / "step_size")
+        pictures.save(figure, out / "step_size")
     head = "| dtype | method | best step | relative error |\n|:--|:--|--:|--:|\n"
     lines = [f"| {d} | {m} | {h} | {e:.1e} |" for d, m, h, e in rows]
     (out / "table.md").write_text(head + "\n".join(lines) + "\n")

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 
 from jaxcalc.comparison import Comparison, store
 from jaxcalc.problems import Problem
-from jaxcalc.reports import _files, _frame, _numbers, _pictures, figures, prose, tables
+from jaxcalc.reports import _files, _frame, _numbers, figures, pictures, prose, tables
 from jaxcalc.reports._files import slug
 
 try:
@@ -188,13 +188,13 @@ def _section(
     def picture(kind: str, draw: Callable[..., Figure], alt: str) -> dict[str, Any]:
         """A figure in the page, and the same with its legend in two files."""
         stem = f"{name}-{kind}"
-        _pictures.save(draw(), folder / stem)
-        return {"files": stem, "images": [_pictures.image(draw(bare=True), alt)]}
+        pictures.save(draw(), folder / stem)
+        return {"files": stem, "images": [pictures.image(draw(bare=True), alt)]}
 
     panels = {
         "files": f"{name}-convergence",
         "images": [
-            _pictures.image(
+            pictures.image(
                 figures.convergence(comparison, problem, x, bare=True),
                 f"{title}: loss above the reference against {_frame.XLABEL[x]}, "
                 "a line for each optimizer. The table has the numbers.",
@@ -202,7 +202,7 @@ def _section(
             for x in ("steps", "work", "seconds")
         ],
     }
-    _pictures.save(
+    pictures.save(
         figures.convergence_panels(comparison, problem), folder / panels["files"]
     )
     rates = None

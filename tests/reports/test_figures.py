@@ -21,7 +21,7 @@ from reports.synthetic_comparisons import (
 
 from jaxcalc.minimization import Status
 from jaxcalc.problems import Problem
-from jaxcalc.reports import _pictures, _terrain, figures, palette
+from jaxcalc.reports import _terrain, figures, palette, pictures
 
 ENDED, FAILED = Status.CONVERGED, Status.NONFINITE
 FORMATS = ("png", "pdf", "svg")
@@ -410,7 +410,7 @@ def test_a_recoloured_drawing_is_the_one_drawn_for_the_dark(kind):
         "rates": lambda theme: figures.rate_sensitivity(made, "bowl", theme=theme),
         "paths": lambda theme: figures.paths(wander(), valley(), theme=theme),
     }
-    light, dark = (_pictures.svg(drawings[kind](t)) for t in ("light", "dark"))
+    light, dark = (pictures.svg(drawings[kind](t)) for t in ("light", "dark"))
     assert named_by_order(palette.recolour(light)) == named_by_order(dark)
     assert light != dark
 
@@ -423,9 +423,9 @@ def test_drawing_leaves_no_settings_behind():
 
 def test_settings_of_others_do_not_change_the_figure():
     made = study(("sgd", "newton"))
-    plain = _pictures.svg(figures.convergence(made, "bowl"))
+    plain = pictures.svg(figures.convergence(made, "bowl"))
     with mpl.rc_context({"font.size": 20, "axes.grid": True, "xtick.labelsize": 30}):
-        assert _pictures.svg(figures.convergence(made, "bowl")) == plain
+        assert pictures.svg(figures.convergence(made, "bowl")) == plain
 
 
 def test_figures_have_the_width_of_a_column():

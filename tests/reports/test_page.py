@@ -238,8 +238,8 @@ def test_problems_whose_file_names_coincide_keep_apart(tmp_path):
 def undrawn(monkeypatch):
     """Pages without their figures, where only the text matters."""
     blank = {"light": "data:,", "dark": "data:,", "width": 1, "height": 1, "alt": "x"}
-    monkeypatch.setattr(page._pictures, "save", lambda *_: None)
-    monkeypatch.setattr(page._pictures, "image", lambda *_: blank)
+    monkeypatch.setattr(page.pictures, "save", lambda *_: None)
+    monkeypatch.setattr(page.pictures, "image", lambda *_: blank)
 
 
 @pytest.mark.usefixtures("undrawn")
