@@ -112,10 +112,13 @@ if __name__ == "__main__":
     seconds, answers = interleaved({**ways, **slow}, repeats=7)
     for name in OPTIMIZERS:
         (tuned,) = answers["compare"].select(optimizer=name, phase="tuning")
-        values = answers["scans"][name][0]
-        finite = np.isfinite(values) & np.isfinite(tuned.value[:STEPS])
+        values, grad_norms, _ = answers["scans"][name]
+        np.testing.assert_allclose(tuned.value[:10], values[:10], rtol=1e-6)
+        # At rates near divergence rounding is amplified, run by run; not so where the
+        # runs settle.
+        settled = grad_norms[-1] < 1e-6
         np.testing.assert_allclose(
-            tuned.value[:STEPS][finite], values[finite], rtol=1e-6
+            tuned.final_value[settled], values[-1, settled], rtol=1e-6
         )
     runs = len(RATES) * len(SEEDS) / runs_in_python
     loops = [runs * sum(t) for t in zip(*(seconds[n] for n in slow), strict=True)]

@@ -30,10 +30,11 @@ def scikit_learn(
 
 def ours(problem: Problem, start: Any) -> Callable[[], Any]:
     """`minimize` to a gradient norm of 1e-8, with the problem's own Hessian."""
+    optimizer = newton()
     return lambda: minimize(
         problem.loss,
         start,
-        newton(),
+        optimizer,
         args=problem.args,
         max_steps=100,
         tol=1e-8,
@@ -48,7 +49,7 @@ def breast_cancer(limit: float) -> None:
     X, labels = (np.asarray(a) for a in problem.args[:2])
     theirs = scikit_learn(X, labels, 1e-3, intercept=True, tol=1e-8)
     ways = {"jaxcalc": ours(problem, start), "scikit-learn": theirs}
-    seconds, answers = interleaved(ways, repeats=21)
+    seconds, answers = interleaved(ways, repeats=21, calls=10)
     solution, model = answers["jaxcalc"], answers["scikit-learn"]
     assert solution.converged
     weights = jax.tree.leaves(solution.params)

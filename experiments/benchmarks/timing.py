@@ -9,13 +9,15 @@ import numpy as np
 
 
 def interleaved(
-    ways: dict[str, Callable[[], Any]], *, repeats: int = 11
+    ways: dict[str, Callable[[], Any]], *, repeats: int = 11, calls: int = 1
 ) -> tuple[dict[str, list[float]], dict[str, Any]]:
     """Run every way once to warm up, then all of them in turn, several times.
 
     Args:
         ways: Functions without arguments, by name.
         repeats: How often to run each.
+        calls: Calls in a row that count as one run: after somebody else's turn, caches
+            and sleeping threads make the first call of a short program a slow one.
 
     Returns:
         Seconds of each run, and the answer of each way, by name.
@@ -25,8 +27,9 @@ def interleaved(
     for _ in range(repeats):
         for name, way in ways.items():
             begin = time.perf_counter()
-            jax.block_until_ready(way())
-            seconds[name].append(time.perf_counter() - begin)
+            for _ in range(calls):
+                jax.block_until_ready(way())
+            seconds[name].append((time.perf_counter() - begin) / calls)
     return seconds, answers
 
 

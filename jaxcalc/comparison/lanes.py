@@ -6,7 +6,6 @@ the same. A line search or a factorization would make all lanes wait for the slo
 those lanes run one after the other.
 """
 
-import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -41,10 +40,6 @@ ROWS = 256
 
 _EXECUTABLES: dict[Any, "Executable"] = {}
 _MOST_EXECUTABLES = 256
-_QUICK_OPTIONS = {
-    "xla_cpu_use_fusion_emitters": False,
-    "xla_cpu_parallel_codegen_split_count": 1,
-}
 # What a trace depends on beside its arguments.
 _CONTEXT = ("jax_enable_x64", "jax_default_matmul_precision")
 
@@ -57,12 +52,9 @@ class Executable:
     Args:
         program: The jitted function.
         arguments: What it will be called with, for their shapes.
-        quickly: Whether to spare XLA's CPU backend its costlier passes: the program
-            compiles in about half the time, and may run a little slower.
     """
 
-    def __init__(self, program: Any, arguments: tuple[Any, ...], *, quickly: bool):
-        self._options = _QUICK_OPTIONS if quickly else None
+    def __init__(self, program: Any, arguments: tuple[Any, ...]):
         begin = time.perf_counter()
         self._lowered = program.lower(*arguments)
         self.digest: str = sha256(self._lowered.as_text().encode()).hexdigest()
@@ -74,12 +66,7 @@ class Executable:
         if self._compiled is not None:
             return
         begin = time.perf_counter()
-        if self._options and jax.default_backend() == "cpu":
-            # The options are XLA's own and may go with any version.
-            with contextlib.suppress(jax.errors.JaxRuntimeError):
-                self._compiled = self._lowered.compile(compiler_options=self._options)
-        if self._compiled is None:
-            self._compiled = self._lowered.compile()
+        self._compiled = self._lowered.compile()
         self.seconds += time.perf_counter() - begin
 
     def call(self, *arguments: Any) -> Any:
@@ -178,10 +165,8 @@ class Programs:
         if key not in _EXECUTABLES:
             if len(_EXECUTABLES) >= _MOST_EXECUTABLES:
                 _EXECUTABLES.pop(next(iter(_EXECUTABLES)))
-            # Tuning runs are not timed; evaluation runs are, and get all of XLA.
-            quickly = build is _build_side_by_side
             program = jax.jit(build(*statics))
-            _EXECUTABLES[key] = Executable(program, arguments, quickly=quickly)
+            _EXECUTABLES[key] = Executable(program, arguments)
         return _EXECUTABLES[key]
 
 
