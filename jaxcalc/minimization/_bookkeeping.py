@@ -3,7 +3,9 @@
 The last link of a chain is the one that decided where the next point lies. If its
 state has fields `value` and `grad`, as the states of optax's line searches do, they
 are the evaluation at that point; a boolean field `stalled` says that no acceptable
-step was found. A boolean field `convex`, anywhere in the state, says whether the
+step was found. With a boolean field `looked` beside them the optimizer evaluates the
+start itself: as long as it is false an update whose `value` is NaN is zero, and leaves
+the evaluation of the start in the state. A boolean field `convex`, anywhere in the state, says whether the
 curvature seen last was free of negative eigenvalues. Any `Work` in the state is a
 count that the optimizer keeps itself.
 """
@@ -48,6 +50,18 @@ def carried_evaluation(state: PyTree) -> tuple[Float[Array, ""], PyTree] | None:
     link = last_link(state)
     value, grad = getattr(link, "value", None), getattr(link, "grad", None)
     return None if value is None or grad is None else (value, grad)
+
+
+def looks_itself(state: PyTree) -> bool:
+    """Whether an optimizer evaluates the start itself, so that nobody else needs to.
+
+    Args:
+        state: The state of an optimizer, or its shapes.
+
+    Returns:
+        True if its last link has the field `looked`.
+    """
+    return hasattr(last_link(state), "looked")
 
 
 def seen_convex(state: PyTree) -> Bool[Array, ""] | None:

@@ -20,6 +20,7 @@ from jaxcalc.minimization._bookkeeping import (
     counted_work,
     keeps_count,
     last_link,
+    looks_itself,
     searched_work,
     seen_convex,
 )
@@ -51,7 +52,9 @@ class Lane(NamedTuple):
 
     params: PyTree  # the next point
     state: PyTree
-    steps: Int[Array, ""]  # index of the next point, or of the last one when ended
+    # Index of the next point, or of the last one when ended. At -1 an optimizer that
+    # evaluates the start itself has not done so yet.
+    steps: Int[Array, ""]
     still: Int[Array, ""]  # steps in a row that were too small to represent
     status: Int[Array, ""]
     first_value: Float[Array, ""]
@@ -92,10 +95,11 @@ def start_lane(
     value = jax.eval_shape(functions.loss, params, *args)
     _checks.scalar_loss("loss", value)
     zero = jnp.zeros((), jnp.int32)
+    state = jax.tree.map(_strong, optimizer.init(params))
     return Lane(
         params=params,
-        state=jax.tree.map(_strong, optimizer.init(params)),
-        steps=zero,
+        state=state,
+        steps=zero - 1 if looks_itself(state) else zero,
         still=zero,
         status=zero,
         first_value=jnp.zeros((), value.dtype),
@@ -208,6 +212,7 @@ def run_lane(
     shapes = jax.eval_shape(lambda x: _by_row(step(x)[1]), lane)
     block = _block_rows(lane, shapes, rows)
     end = rows if limit is None else jnp.minimum(rows, limit)
+    looks = looks_itself(lane.state)
     zero = jnp.zeros((), jnp.int32)
 
     def empty(length: int) -> PyTree:
@@ -222,9 +227,11 @@ def run_lane(
 
     def measure(carry: Any) -> Any:
         lane, held, row = carry
+        # What is written before the start was looked at is written over.
+        advance = (lane.steps >= 0).astype(row.dtype) if looks else 1
         lane, entry = step(lane)
         packed = jax.tree.map(lambda e: e[None], _by_row(entry))
-        return lane, write(held, packed, row), row + 1
+        return lane, write(held, packed, row), row + advance
 
     def measure_block(carry: Any) -> Any:
         lane, entries, at = carry
@@ -245,6 +252,8 @@ def run_lane(
 def _evaluate(value_and_grad: Callable[..., Any], lane: Lane) -> tuple[Any, Any, Work]:
     """Value and gradient at the next point, from the optimizer's state if they are."""
     carried = carried_evaluation(lane.state)
+    if carried is not None and looks_itself(lane.state):
+        return (*_like(carried, lane), lane.evaluated)
     if carried is None:
         value, grad = value_and_grad(lane.params)
         if not is_costly(lane.state):  # one a step, nobody needs to count
@@ -252,14 +261,17 @@ def _evaluate(value_and_grad: Callable[..., Any], lane: Lane) -> tuple[Any, Any,
         return value, grad, _sum(lane.evaluated, Work.of(gradients=1))
     known = jnp.isfinite(carried[0]) & (lane.steps > 0)
 
-    def reuse() -> tuple[Any, Any]:
-        value = carried[0].astype(lane.first_value.dtype)
-        return value, jax.tree.map(
-            lambda g, p: g.astype(p.dtype), carried[1], lane.params
-        )
-
-    value, grad = lax.cond(known, reuse, lambda: value_and_grad(lane.params))
+    value, grad = lax.cond(
+        known, lambda: _like(carried, lane), lambda: value_and_grad(lane.params)
+    )
     return value, grad, _sum(lane.evaluated, Work.of(gradients=1), times=~known)
+
+
+def _like(carried: tuple[Any, Any], lane: Lane) -> tuple[Any, Any]:
+    """A carried evaluation in the dtypes of the loss and of the parameters."""
+    value, grad = carried
+    grad = jax.tree.map(lambda g, p: g.astype(p.dtype), grad, lane.params)
+    return value.astype(lane.first_value.dtype), grad
 
 
 def _judge(
@@ -288,7 +300,10 @@ def _judge(
     status = jnp.where(converged, Status.CONVERGED, status)
     finite = jnp.isfinite(value) & jnp.isfinite(grad_norm)
     status = jnp.where(finite, status, Status.NONFINITE)
-    return jnp.where(bottomless, Status.UNBOUNDED, status).astype(jnp.int32)
+    status = jnp.where(bottomless, Status.UNBOUNDED, status)
+    if looks_itself(lane.state):
+        status = jnp.where(lane.steps < 0, Status.RUNNING, status)
+    return status.astype(jnp.int32)
 
 
 def _movement(
