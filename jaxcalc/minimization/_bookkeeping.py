@@ -5,9 +5,10 @@ state has fields `value` and `grad`, as the states of optax's line searches do, 
 are the evaluation at that point; a boolean field `stalled` says that no acceptable
 step was found. With a boolean field `looked` beside them the optimizer evaluates the
 start itself: as long as it is false an update whose `value` is NaN is zero, and leaves
-the evaluation of the start in the state. A boolean field `convex`, anywhere in the state, says whether the
-curvature seen last was free of negative eigenvalues. Any `Work` in the state is a
-count that the optimizer keeps itself.
+the evaluation of the start in the state. A boolean field `convex`, anywhere in the
+state, says whether the curvature seen last was free of negative eigenvalues; a boolean
+field `orthogonal` that a least-squares residual is orthogonal to what the parameters
+can change. Any `Work` in the state is a count that the optimizer keeps itself.
 """
 
 from typing import Any

@@ -18,9 +18,9 @@ from jaxtyping import Array, Bool, Float, PyTree
 
 from jaxcalc import _trees
 from jaxcalc._work import Work
-from jaxcalc.optimizers.newton import dense_hessian
 from jaxcalc.optimizers._subproblem import Step
 from jaxcalc.optimizers._trial import Verdict, judge, negligible, require
+from jaxcalc.optimizers.newton import dense_hessian
 
 
 class DenseState(NamedTuple):
@@ -57,7 +57,7 @@ class Method(NamedTuple):
     Attributes:
         name: Of the optimizer, for errors.
         solve: Minimizer of the model, from eigenvalues, slopes and bound.
-        first: The first bound, from the length of the first step and the slope there.
+        first: The first bound, from the length of a first step and the gradient's norm.
         adapt: The next bound, from this one, the verdict and the length of the step.
         bound: The first bound, where the caller chose one.
         hessian_fn: The caller's Hessian.
@@ -141,7 +141,7 @@ def _try(
     value_fn: Callable[..., Any],
     hessian_fn: Callable[..., Any] | None,
 ) -> tuple[Float[Array, " n"], DenseState]:
-    """Take the model's minimizer, or stay with a tighter bound; or look at the start."""
+    """Take the model's minimizer or stay, with a new bound; or look at the start."""
     flat, unravel = ravel_pytree(params)
     gradient, _ = ravel_pytree(state.grad)
     slopes = (gradient / state.scales) @ state.eigenvectors

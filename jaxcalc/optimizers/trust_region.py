@@ -66,7 +66,7 @@ def trust_region(
         Method(
             name="trust_region",
             solve=solve_ball,
-            first=lambda length, slope: length,
+            first=lambda length, _: length,
             adapt=next_radius,
             bound=radius,
             hessian_fn=hessian_fn,
