@@ -62,29 +62,54 @@ class _Program:
     variable that a closure reads moves on, and a new shape would trace it again.
     """
 
-    def __init__(self, build: Callable[..., Callable]):
+    def __init__(self, build: Callable[..., Callable], options: Any):
         self.statics: tuple[Any, ...] = ()
-        self.call = jax.jit(lambda *inputs: build(*self.statics)(*inputs))
+        self.call = jax.jit(
+            lambda *inputs: build(*self.statics)(*inputs), compiler_options=options
+        )
 
 
-def compiled(build: Callable[..., Callable], *statics: Any) -> Callable:
+def compiled(
+    build: Callable[..., Callable],
+    *statics: Any,
+    quickly: Callable[[], bool] | None = None,
+) -> Callable:
     """Return `jax.jit(build(*statics))`, the same one for equal `statics`.
 
     Args:
         build: A module-level function that returns the function to compile.
         *statics: What `build` takes: functions, optimizers, numbers, strings, records.
+        quickly: Whether to compile in half the time, asked when the program is new:
+            for programs that spend their time in linear algebra or are short, not for
+            those that spend it in long elementwise loops.
 
     Returns:
         The jitted function, to be called at once: it is not traced yet.
     """
-    key = (build, *map(fingerprint, statics))
+    # Compiler options belong to whole programs, not to a part of one being traced.
+    alone = quickly is not None and not _tracing()
+    key = (build, alone, *map(fingerprint, statics))
     program = _PROGRAMS.get(key)
     if program is None:
-        program = _Program(build)
+        quick = alone and quickly is not None and quickly()
+        program = _Program(build, _quick_options() if quick else None)
         if not _holds_tracer(key):
             remember(_PROGRAMS, key, program)
     program.statics = statics
     return program.call
+
+
+@functools.cache
+def _quick_options() -> dict[str, bool] | None:
+    """What halves the compile time on a CPU, if this version of XLA knows it."""
+    options = {"xla_cpu_use_fusion_emitters": False}
+    if jax.default_backend() != "cpu":
+        return None
+    try:
+        jax.jit(lambda: 0, compiler_options=options)()
+    except RuntimeError:
+        return None
+    return options
 
 
 def remember(memory: dict[Any, Any], key: Any, value: Any, most: int = _MOST) -> None:

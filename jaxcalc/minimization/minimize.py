@@ -4,6 +4,7 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
@@ -13,6 +14,7 @@ from jaxtyping import Array, Float, PyTree
 from jaxcalc import _checks, _programs, _trees
 from jaxcalc.minimization.loop import (
     Functions,
+    is_costly,
     make_step,
     run_lane,
     start_lane,
@@ -84,7 +86,13 @@ def minimize(
     for name, function in zip(functions._fields, functions, strict=True):
         if function is not None and not callable(function):
             raise TypeError(f"`{name}` must be a function, got {function!r}")
-    run = _programs.compiled(_build, functions, optimizer, max_steps)
+    run = _programs.compiled(
+        _build,
+        functions,
+        optimizer,
+        max_steps,
+        quickly=lambda: is_costly(jax.eval_shape(optimizer.init, params)),
+    )
     return run(params, _tolerance(tol, params), args)
 
 
