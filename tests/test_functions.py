@@ -100,7 +100,7 @@ def values_and_slopes(x):
 
 @functools.cache
 def on_the_line():
-    """Far out, at infinity, at NaN, on both sides of every half: `(points, answers)`."""
+    """Far out, at NaN, and on both sides of every half: `(points, answers)`."""
     at = np.arange(-8.0, 8.5, 0.5)
     x = np.concatenate([[-200.0, 200.0, -np.inf, np.inf, np.nan], at - 1e-9, at + 1e-9])
     return at, values_and_slopes(x)
