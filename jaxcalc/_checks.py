@@ -7,6 +7,8 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
 
 
 def positive_int(name: str, value: Any, *, minimum: int = 1) -> int:
@@ -112,6 +114,29 @@ def floating_params(name: str, params: Any) -> Any:
                 "small steps; convert them, for example with jnp.asarray(x, float)"
             )
     return jax.tree.map(_strong, params)
+
+
+def finite(name: str, params: Any) -> None:
+    """Check that concrete parameters are finite; what is being traced is let through.
+
+    Args:
+        name: The argument's name, for the error message.
+        params: A pytree of floating arrays.
+
+    Raises:
+        ValueError: A leaf has an entry that is NaN or infinite.
+    """
+    for path, leaf in jax.tree.leaves_with_path(params):
+        # Other hosts' parts of an array can't be read here.
+        if isinstance(leaf, Tracer) or not leaf.is_fully_addressable:
+            continue
+        wrong = ~np.isfinite(np.asarray(leaf, np.float64))
+        if wrong.any():
+            where = name + jax.tree_util.keystr(path)
+            raise ValueError(
+                f"`{where}` must be finite, got {int(wrong.sum())} of {wrong.size} "
+                "entries that are NaN or infinite: start where the loss is defined"
+            )
 
 
 def scalar_loss(name: str, value: Any) -> None:

@@ -58,6 +58,7 @@ class Lane(NamedTuple):
     still: Int[Array, ""]  # steps in a row that were too small to represent
     status: Int[Array, ""]
     first_value: Float[Array, ""]
+    scale: Float[Array, ""]  # the largest value or gradient met, where that is asked
     evaluated: Work  # by the loop, and by optax's line searches
     point: PyTree  # the last point measured
 
@@ -103,6 +104,7 @@ def start_lane(
         still=zero,
         status=zero,
         first_value=jnp.zeros((), value.dtype),
+        scale=jnp.zeros((), value.dtype),
         evaluated=Work.of(),
         point=params,
     )
@@ -113,7 +115,7 @@ def make_step(
     optimizer: optax.GradientTransformation,
     args: tuple[Any, ...],
     max_steps: int,
-    tol: Float[Array, ""],
+    tol: Float[Array, ""] | None,
 ) -> Step:
     """The function that measures a run's next point, judges it, and steps on.
 
@@ -122,7 +124,8 @@ def make_step(
         optimizer: Any optax optimizer.
         args: Data of the loss.
         max_steps: Index of the last point.
-        tol: Bound on the gradient's infinity norm.
+        tol: Bound on the gradient's infinity norm; None for what rounding allows on
+            the scale of the loss, see `jaxcalc.minimize`.
 
     Returns:
         `step(lane) -> (lane, entry)`, for a lane that is running.
@@ -135,7 +138,14 @@ def make_step(
         value, grad, evaluated = _evaluate(value_and_grad, lane)
         grad_norm = _trees.max_abs(grad)
         first_value = jnp.where(lane.steps == 0, value, lane.first_value)
-        status = _judge(lane, value, grad_norm, first_value, max_steps, tol)
+        scale = lane.scale
+        if tol is None:
+            highest = jnp.maximum(jnp.abs(value), grad_norm.astype(value.dtype))
+            scale = jnp.maximum(scale, highest)
+            small = _is_small(lane, value, grad_norm, scale)
+        else:
+            small = grad_norm <= tol
+        status = _judge(lane, value, grad_norm, first_value, max_steps, small)
         running = status == Status.RUNNING
 
         def take() -> tuple[PyTree, PyTree]:
@@ -164,7 +174,15 @@ def make_step(
         )
         steps = lane.steps + running.astype(lane.steps.dtype)
         lane = Lane(
-            params, state, steps, still, status, first_value, evaluated, lane.params
+            params=params,
+            state=state,
+            steps=steps,
+            still=still,
+            status=status,
+            first_value=first_value,
+            scale=scale,
+            evaluated=evaluated,
+            point=lane.params,
         )
         return lane, entry
 
@@ -274,13 +292,30 @@ def _like(carried: tuple[Any, Any], lane: Lane) -> tuple[Any, Any]:
     return value.astype(lane.first_value.dtype), grad
 
 
+def _is_small(
+    lane: Lane,
+    value: Float[Array, ""],
+    grad_norm: Float[Array, ""],
+    scale: Float[Array, ""],
+) -> Bool[Array, ""]:
+    """Whether a gradient vanishes on the scale of the loss, see `jaxcalc.minimize`."""
+    dtypes = (value.dtype, _trees.dtype(lane.params))
+    eps = max(float(jnp.finfo(dtype).eps) for dtype in dtypes)
+    small = grad_norm <= eps**0.5 * jnp.minimum(scale, 1.0)
+    # Even a change of the parameters by their own size would be lost in rounding.
+    size = jnp.maximum(_trees.max_abs(lane.params), 1.0)
+    small |= grad_norm * size <= 10 * eps * jnp.abs(value)
+    orthogonal = getattr(last_link(lane.state), "orthogonal", None)
+    return small if orthogonal is None else small | orthogonal
+
+
 def _judge(
     lane: Lane,
     value: Float[Array, ""],
     grad_norm: Float[Array, ""],
     first_value: Float[Array, ""],
     max_steps: int,
-    tol: Float[Array, ""],
+    small: Bool[Array, ""],
 ) -> Int[Array, ""]:
     """How the run stands at the point just measured."""
     eps = jnp.finfo(value.dtype).eps
@@ -292,12 +327,11 @@ def _judge(
         stalled |= flag
     status = jnp.where(lane.steps >= max_steps, Status.MAX_STEPS, Status.RUNNING)
     status = jnp.where(stalled, Status.STALLED, status)
-    converged = grad_norm <= tol
     convex = seen_convex(lane.state)
     if convex is not None:
         # A saddle point is no success, unless there is no lower point beside it.
-        converged &= convex | stalled
-    status = jnp.where(converged, Status.CONVERGED, status)
+        small &= convex | stalled
+    status = jnp.where(small, Status.CONVERGED, status)
     finite = jnp.isfinite(value) & jnp.isfinite(grad_norm)
     status = jnp.where(finite, status, Status.NONFINITE)
     status = jnp.where(bottomless, Status.UNBOUNDED, status)

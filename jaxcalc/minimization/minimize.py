@@ -1,17 +1,16 @@
 """Minimize a loss with any optax optimizer."""
 
-import functools
 from collections.abc import Callable
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import optax
 from jax.core import Tracer
 from jaxtyping import Array, Float, PyTree
 
 from jaxcalc import _checks, _programs, _trees
+from jaxcalc.minimization._examine import examine_hessian
 from jaxcalc.minimization.loop import (
     Functions,
     is_costly,
@@ -55,11 +54,16 @@ def minimize(
         args: Data of the loss.
         max_steps: Steps after which the run ends.
         tol: Bound on the gradient's infinity norm, in units of loss per parameter. By
-            default the square root of the dtype's rounding unit: 1.5e-8 in float64,
-            3.5e-4 in float32.
+            default what rounding allows on the scale of the loss: the square root of
+            the dtype's rounding unit (1.5e-8 in float64, 3.5e-4 in float32), times the
+            largest value or gradient met if no such was as large as 1; or a gradient
+            that could change the value by no more than ten rounding units over the
+            size of the parameters; or, for least squares, a residual orthogonal to the
+            columns of the Jacobian.
         observe: `observe(params, *args)`, a pytree of arrays to record at every point.
-        hessian_fn: `hessian_fn(params, *args)`, the Hessian where a cheaper form than
-            `jax.hessian` is known.
+        hessian_fn: `hessian_fn(params, *args)`, the curvature where a cheaper form than
+            `jax.hessian` is known: a matrix, a tree as of `jax.hessian`, or a function
+            that multiplies a tangent, see `jaxcalc.curvature`.
         residual_fn: `residual_fn(params, *args)`, for least-squares optimizers.
 
     Returns:
@@ -68,9 +72,11 @@ def minimize(
     Raises:
         TypeError: `params` are not floating, `args` is not a tuple, `optimizer` is not
             an optax optimizer, or the loss is not a floating scalar.
-        ValueError: `params` is empty, or `max_steps` or `tol` is negative.
+        ValueError: `params` is empty or not finite, `max_steps` or `tol` is negative,
+            or `hessian_fn` returns no symmetric matrix of the right shape.
     """
     params = _checks.floating_params("params", params)
+    _checks.finite("params", params)
     max_steps = _checks.positive_int("max_steps", max_steps, minimum=0)
     if not isinstance(args, tuple):
         raise TypeError(
@@ -86,34 +92,29 @@ def minimize(
     for name, function in zip(functions._fields, functions, strict=True):
         if function is not None and not callable(function):
             raise TypeError(f"`{name}` must be a function, got {function!r}")
-    run = _programs.compiled(
-        _build,
-        functions,
-        optimizer,
-        max_steps,
-        quickly=lambda: is_costly(jax.eval_shape(optimizer.init, params)),
-    )
+
+    def quickly() -> bool:  # asked when the program is new
+        if hessian_fn is not None:
+            examine_hessian(hessian_fn, params, args)
+        return is_costly(jax.eval_shape(optimizer.init, params))
+
+    run = _programs.compiled(_build, functions, optimizer, max_steps, quickly=quickly)
     return run(params, _tolerance(tol, params), args)
 
 
 def _tolerance(tol: Any, params: PyTree) -> Any:
-    dtype = _trees.dtype(params)
     if tol is None:
-        return _default_tolerance(dtype)
+        return None
+    dtype = _trees.dtype(params)
     if isinstance(tol, Tracer):
         return tol.astype(dtype)
     return np.asarray(_checks.positive_float("tol", tol, zero=True), dtype)
 
 
-@functools.cache
-def _default_tolerance(dtype: Any) -> np.ndarray:
-    return np.asarray(np.sqrt(float(jnp.finfo(dtype).eps)), dtype)
-
-
 def _build(
     functions: Functions, optimizer: optax.GradientTransformation, max_steps: int
 ) -> Callable[..., Any]:
-    def run(params: PyTree, tol: Float[Array, ""], args: tuple[Any, ...]) -> Any:
+    def run(params: PyTree, tol: Float[Array, ""] | None, args: tuple[Any, ...]) -> Any:
         lane = start_lane(functions, params, optimizer, args)
         step = make_step(functions, optimizer, args, max_steps, tol)
         lane, entries = run_lane(step, lane, max_steps + 1)

@@ -18,9 +18,9 @@ from jaxtyping import Array, Bool, Float, PyTree
 
 from jaxcalc import _trees
 from jaxcalc._work import Work
+from jaxcalc.curvature import as_matrix
 from jaxcalc.optimizers._subproblem import Step
 from jaxcalc.optimizers._trial import Verdict, judge, negligible, require
-from jaxcalc.optimizers.newton import dense_hessian
 
 
 class DenseState(NamedTuple):
@@ -176,7 +176,7 @@ def _try(
             identity = jnp.eye(flat.size, dtype=flat.dtype)
             hessian = jax.vmap(lambda v: push(v)[1])(identity)
         else:
-            hessian = dense_hessian(unravel(at), None, hessian_fn)
+            hessian = as_matrix(hessian_fn(unravel(at)), params)
         return _decomposed(method, moved, hessian, at, new_gradient)
 
     return jnp.where(accepted, step, 0.0), lax.cond(accepted, decompose, lambda: moved)

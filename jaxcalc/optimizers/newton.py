@@ -12,6 +12,7 @@ from jaxtyping import Array, Bool, Float, PyTree
 
 from jaxcalc import _trees
 from jaxcalc._work import Work
+from jaxcalc.curvature import as_matrix
 from jaxcalc.optimizers.backtracking import scale_by_backtracking
 
 _BACKTRACKING = scale_by_backtracking()
@@ -56,8 +57,9 @@ def scale_by_newton(
 
     Args:
         hessian_fn: `hessian_fn(params)`, where a cheaper form than `jax.hessian` is
-            known: an `(n, n)` array in the order of `jax.flatten_util.ravel_pytree`, or
-            what `jax.hessian` returns. One that is passed to `update` goes first.
+            known: an `(n, n)` array in the order of `jax.flatten_util.ravel_pytree`,
+            what `jax.hessian` returns, or a function that multiplies a tangent. One
+            that is passed to `update` goes first.
         escape: Whether to leave points of vanishing gradient and negative curvature;
             without it a saddle point ends a run as a minimum does.
 
@@ -146,37 +148,21 @@ def dense_hessian(
     Args:
         params: Where.
         value_fn: The loss, used when there is no `hessian_fn`.
-        hessian_fn: The caller's own Hessian: a matrix, or a tree as of `jax.hessian`.
+        hessian_fn: The caller's own Hessian, in any form of `jaxcalc.curvature`.
 
     Returns:
         The matrix, in the dtype of the raveled parameters.
 
     Raises:
         ValueError: Neither function is given, or what `hessian_fn` returned does not
-            have `n * n` entries.
+            fit the parameters.
     """
+    if hessian_fn is not None:
+        return as_matrix(hessian_fn(params), params)
+    if value_fn is None:
+        raise ValueError("pass `value_fn` or `hessian_fn`")
     flat, unravel = ravel_pytree(params)
-    n = flat.size
-    if hessian_fn is None:
-        if value_fn is None:
-            raise ValueError("pass `value_fn` or `hessian_fn`")
-        return jax.hessian(lambda x: value_fn(unravel(x)))(flat)
-    hessian = hessian_fn(params)
-    blocks = jax.tree.leaves(hessian)
-    sizes = [leaf.size for leaf in jax.tree.leaves(params)]
-    if len(blocks) == 1 and blocks[0].size == n * n:
-        return blocks[0].reshape(n, n).astype(flat.dtype)
-    if [b.size for b in blocks] != [a * b for a in sizes for b in sizes]:
-        shapes = [b.shape for b in blocks]
-        raise ValueError(
-            f"`hessian_fn` must return an array of shape ({n}, {n}), or blocks as "
-            f"jax.hessian does, got shapes {shapes}"
-        )
-    rows = [
-        [block.reshape(a, b) for block, b in zip(row, sizes, strict=True)]
-        for a, row in zip(sizes, _in_rows(blocks, len(sizes)), strict=True)
-    ]
-    return jnp.block(rows).astype(flat.dtype)
+    return jax.hessian(lambda x: value_fn(unravel(x)))(flat)
 
 
 def newton_direction(
@@ -235,7 +221,3 @@ def newton_direction(
         return vectors @ scaled, semidefinite & finite
 
     return lax.cond(definite, by_factor, by_eigenvalues)
-
-
-def _in_rows(blocks: list[Array], width: int) -> list[list[Array]]:
-    return [blocks[i : i + width] for i in range(0, len(blocks), width)]

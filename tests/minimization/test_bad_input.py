@@ -8,6 +8,7 @@ import optax
 import pytest
 
 from jaxcalc.minimization import minimize
+from jaxcalc.optimizers import newton
 
 
 @pytest.fixture(autouse=True)
@@ -79,3 +80,24 @@ def test_bad_input_is_refused_under_jit_too():
         jax.jit(lambda x: minimize(square, x, optax.sgd(0.1)))(3)
     with pytest.raises(TypeError, match="`loss` must return a scalar"):
         jax.vmap(lambda x: minimize(jnp.square, x, optax.sgd(0.1)))(np.ones((2, 2)))
+
+
+@pytest.mark.parametrize(
+    ("says", "hessian_fn"),
+    [
+        ("symmetric", lambda _: jnp.array([[2.0, 1.0], [0.0, 2.0]])),
+        ("symmetric", lambda _: lambda v: jnp.array([2 * v[0] + v[1], 2 * v[1]])),
+        (r"shape \(2, 2\)", lambda _: jnp.eye(3)),
+        (r"shape \(2, 2\)", lambda x: 2 * x),
+    ],
+    ids=["matrix", "product", "too large", "gradient"],
+)
+def test_what_can_be_no_hessian_is_refused(says, hessian_fn):
+    with pytest.raises(ValueError, match=f"`hessian_fn`.*{says}"):
+        minimize(square, jnp.ones(2), newton(), hessian_fn=hessian_fn)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_a_start_that_is_not_finite_is_refused(bad):
+    with pytest.raises(ValueError, match=r"`params\['b'\]` must be finite, got 1 of 2"):
+        minimize(optax.tree.norm, {"a": 1.0, "b": jnp.array([bad, 1])}, optax.sgd(0.1))

@@ -79,7 +79,7 @@ def test_nonfinite_when_a_run_diverges():
 @pytest.mark.parametrize("optimizer", [optax.sgd(0.1), newton()], ids=["sgd", "newton"])
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_nonfinite_at_the_very_start(optimizer, bad):
-    solution = minimize(parabola, bad, optimizer)
+    solution = jax.jit(lambda x: minimize(parabola, x, optimizer))(bad)
     assert ended(solution) == Status.NONFINITE
     assert solution.steps == 0
 
@@ -92,8 +92,10 @@ def test_nonfinite_when_only_the_gradient_is():
 
 def test_one_nan_among_many_parameters_is_seen():
     start = {"a": jnp.array([1.0, jnp.nan]), "b": jnp.ones(3)}
-    solution = minimize(optax.tree.norm, start, optax.sgd(0.1))
+    solution = jax.jit(lambda p: minimize(optax.tree.norm, p, optax.sgd(0.1)))(start)
     assert ended(solution) == Status.NONFINITE
+    with pytest.raises(ValueError, match=r"`params\['a'\]` must be finite, got 1 of 2"):
+        minimize(optax.tree.norm, start, optax.sgd(0.1))
 
 
 @pytest.mark.parametrize(
