@@ -11,6 +11,7 @@ from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from jaxcalc import _checks, _trees
 from jaxcalc._work import Work
+from jaxcalc.optimizers._trial import require
 
 
 class BacktrackingState(NamedTuple):
@@ -91,12 +92,14 @@ def scale_by_backtracking(
         **extra_args: Any,
     ) -> tuple[PyTree, BacktrackingState]:
         del extra_args
-        if params is None or value is None or grad is None or value_fn is None:
-            raise ValueError(
-                "scale_by_backtracking needs `params`, and `value`, `grad` and "
-                "`value_fn` by keyword: optimizer.update(grad, state, params, "
-                "value=value, grad=grad, value_fn=loss)"
-            )
+        require(
+            "scale_by_backtracking",
+            params=params,
+            value=value,
+            grad=grad,
+            value_fn=value_fn,
+        )
+        assert value_fn is not None  # for the type checker
         trial = _search(updates, params, value, grad, value_fn, decrease, max_trials)
         new_state = BacktrackingState(
             value=jnp.where(trial.accepted, trial.value, value).astype(

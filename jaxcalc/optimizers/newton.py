@@ -10,12 +10,14 @@ from jax import lax
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Bool, Float, PyTree
 
-from jaxcalc import _trees
+from jaxcalc import _checks, _trees
 from jaxcalc._work import Work
 from jaxcalc.curvature import as_matrix
+from jaxcalc.optimizers._trial import require
 from jaxcalc.optimizers.backtracking import scale_by_backtracking
 
 _BACKTRACKING = scale_by_backtracking()
+_INDEFINITE = ("saddle_free", "shifted")
 
 
 class NewtonState(NamedTuple):
@@ -31,7 +33,10 @@ class NewtonState(NamedTuple):
 
 
 def scale_by_newton(
-    hessian_fn: Callable[[PyTree], Any] | None = None, *, escape: bool = True
+    hessian_fn: Callable[[PyTree], Any] | None = None,
+    *,
+    indefinite: str = "saddle_free",
+    escape: bool = True,
 ) -> optax.GradientTransformationExtraArgs:
     r"""Replace the gradient $g$ by $B^{-1} g$, $B$ the Hessian made positive definite.
 
@@ -40,11 +45,13 @@ def scale_by_newton(
       H = Q \Lambda Q^\top$$
 
     with $\delta = \sqrt\varepsilon \max_i |\lambda_i|$, or $n \varepsilon \max_i
-    |\lambda_i|$ where nothing but rounding makes the Hessian indefinite.
+    |\lambda_i|$ where nothing but rounding makes the Hessian indefinite. With
+    `indefinite="shifted"` it is $B = H + 2 |\lambda_1| I$ otherwise: directions of
+    little curvature are then held back as well as the negative ones.
 
     A Cholesky factorization decides, and solves; only when it fails are the eigenvalues
-    computed and made positive (saddle-free Newton), which costs eight to ten times as
-    much. Where the Hessian is not finite, or zero, the gradient is returned as it is.
+    computed and made positive, which costs eight to ten times as much. Where the
+    Hessian is not finite, or zero, the gradient is returned as it is.
 
     Where the gradient vanishes but the curvature is negative, a saddle point or a
     maximum, there is nothing to scale: the direction of most negative curvature is
@@ -60,16 +67,22 @@ def scale_by_newton(
             known: an `(n, n)` array in the order of `jax.flatten_util.ravel_pytree`,
             what `jax.hessian` returns, or a function that multiplies a tangent. One
             that is passed to `update` goes first.
+        indefinite: What becomes of negative eigenvalues: "saddle_free" takes their
+            absolute values, "shifted" adds the same to all.
         escape: Whether to leave points of vanishing gradient and negative curvature;
             without it a saddle point ends a run as a minimum does.
 
     Returns:
         A transformation that takes `value_fn`, and `hessian_fn` if any, by keyword.
 
+    Raises:
+        ValueError: `indefinite` is not known.
+
     References:
         Nocedal and Wright (2006), Numerical Optimization, section 3.4. Dauphin et al.
         (2014), Identifying and attacking the saddle point problem, section 4.
     """
+    shifted = _checks.known("indefinite", indefinite, _INDEFINITE) == "shifted"
     own_hessian_fn = hessian_fn
 
     def init(params: PyTree) -> NewtonState:
@@ -87,17 +100,12 @@ def scale_by_newton(
     ) -> tuple[PyTree, NewtonState]:
         del extra_args
         hessian_fn = hessian_fn or own_hessian_fn
-        if params is None or (value_fn is None and hessian_fn is None):
-            raise ValueError(
-                "scale_by_newton needs `params`, and `value_fn` or `hessian_fn` by "
-                "keyword: optimizer.update(grad, state, params, value=value, "
-                "grad=grad, value_fn=loss)"
-            )
+        require("scale_by_newton", params=params, value_fn=value_fn or hessian_fn)
         gradient, unravel = ravel_pytree(updates)
         with jax.default_matmul_precision("highest"):
             hessian = dense_hessian(params, value_fn, hessian_fn)
             reach = jnp.maximum(_trees.max_abs(params), 1.0) if escape else None
-            direction, convex = newton_direction(hessian, gradient, reach)
+            direction, convex = newton_direction(hessian, gradient, reach, shifted)
         work = state.work.plus(Work.of(hessians=1))
         return unravel(direction), NewtonState(convex | (not escape), work)
 
@@ -109,6 +117,7 @@ def newton(
     *,
     hessian_fn: Callable[[PyTree], Any] | None = None,
     linesearch: optax.GradientTransformation | None = _BACKTRACKING,
+    indefinite: str = "saddle_free",
     escape: bool = True,
 ) -> optax.GradientTransformationExtraArgs:
     r"""Newton's method with a line search: quadratic convergence near a minimum.
@@ -122,17 +131,23 @@ def newton(
         learning_rate: Length of the step that the line search starts from, in units of
             the Newton step.
         hessian_fn: See `scale_by_newton`.
-        linesearch: What shortens the step; None takes every step in full.
+        linesearch: What shortens the step, such as
+            `optax.scale_by_zoom_linesearch(max_linesearch_steps=20)`; by default Armijo
+            backtracking, see `scale_by_backtracking`. None takes every step in full.
+        indefinite: See `scale_by_newton`.
         escape: See `scale_by_newton`.
 
     Returns:
         The optimizer.
 
+    Raises:
+        ValueError: `indefinite` is not known.
+
     References:
         Nocedal and Wright (2006), Numerical Optimization, section 3.4.
     """
     return optax.chain(
-        scale_by_newton(hessian_fn, escape=escape),
+        scale_by_newton(hessian_fn, indefinite=indefinite, escape=escape),
         optax.scale_by_learning_rate(learning_rate),
         optax.identity() if linesearch is None else linesearch,
     )
@@ -169,6 +184,7 @@ def newton_direction(
     hessian: Float[Array, "n n"],
     gradient: Float[Array, " n"],
     reach: Float[Array, ""] | None = None,
+    shifted: bool = False,
 ) -> tuple[Float[Array, " n"], Bool[Array, ""]]:
     """Solve with the Hessian made positive definite, see `scale_by_newton`.
 
@@ -177,6 +193,7 @@ def newton_direction(
         gradient: The right-hand side.
         reach: How far to go along negative curvature where the gradient vanishes; None
             not to go.
+        shifted: Whether an indefinite Hessian is shifted, not turned positive.
 
     Returns:
         The direction, of ascent; the gradient itself where the Hessian says nothing.
@@ -210,7 +227,11 @@ def newton_direction(
         # Where there is neither curvature nor slope but for rounding, stay.
         noise = n * eps * jnp.linalg.norm(gradient)
         flat = (size < floor) & (jnp.abs(slopes) <= noise)
-        scaled = jnp.where(flat, 0, slopes / jnp.maximum(size, floor))
+        positive = jnp.maximum(size, floor)
+        if shifted:
+            raised = jnp.maximum(values - 2 * values[0], floor)
+            positive = jnp.where(semidefinite, positive, raised)
+        scaled = jnp.where(flat, 0, slopes / positive)
         if reach is not None:
             # The Newton step is what there is left to go if the gradient is all there
             # is; a short one beside negative curvature is a saddle point's.

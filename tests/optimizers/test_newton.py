@@ -215,6 +215,32 @@ def test_a_hessian_of_the_wrong_shape_is_refused(wrong):
         minimize(tree_loss, TREE, newton(), hessian_fn=lambda _: wrong)
 
 
+def test_a_shifted_hessian_is_raised_by_twice_its_lowest_eigenvalue():
+    hessian = BASIS * np.array([-2.0, 0.5, 1.0, 3.0]) @ BASIS.T
+    transformation = scale_by_newton(lambda _: hessian, indefinite="shifted")
+    x = jnp.zeros(4)
+    updates, _ = transformation.update(jnp.asarray(B), transformation.init(x), x)
+    close(updates, np.linalg.solve(hessian + 4 * np.eye(4), B))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("indefinite", ["saddle_free", "shifted"])
+@pytest.mark.parametrize(
+    "linesearch", [None, optax.scale_by_zoom_linesearch(20)], ids=["armijo", "zoom"]
+)
+def test_each_line_search_and_each_remedy_reaches_the_minimum(indefinite, linesearch):
+    search = {} if linesearch is None else {"linesearch": linesearch}
+    optimizer = newton(indefinite=indefinite, **search)
+    solution = minimize(rosenbrock, np.array([-1.2, 1.0, -1.0]), optimizer, tol=1e-8)
+    assert ended(solution) == Status.CONVERGED
+    close(solution.params, np.ones(3))
+
+
+def test_unknown_remedies_are_refused():
+    with pytest.raises(ValueError, match=r"indefinite 'ignored'.*saddle_free"):
+        newton(indefinite="ignored")
+
+
 def test_what_is_missing_is_said():
     transformation = newton()
     x = jnp.ones(2)
