@@ -1,0 +1,328 @@
+"""Walk through a jaxpr, with an interval for every value."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
+
+from jaxcalc.analysis.intervals import _basic, _piecewise, _structure
+from jaxcalc.analysis.intervals import _elementary as elementary
+from jaxcalc.analysis.intervals._basic import Interval
+
+_LONGEST_SCAN = 4096
+
+# Rules of (operands...), which need no parameters.
+_PLAIN: dict[str, Callable[..., Interval]] = {
+    **elementary.ELEMENTARY,
+    "add": _basic.add,
+    "add_any": _basic.add,
+    "sub": _basic.sub,
+    "mul": _basic.mul,
+    "div": _basic.div,
+    "neg": _basic.neg,
+    "pow": elementary.power,
+    "atan2": elementary.atan2,
+    "xlogy": elementary.log_of_product,
+    "abs": _piecewise.absolute,
+    "cbrt": _piecewise.cbrt,
+    "sign": _piecewise.sign,
+    "floor": _piecewise.floor,
+    "ceil": _piecewise.ceil,
+    "max": _piecewise.maximum,
+    "min": _piecewise.minimum,
+    "clamp": _piecewise.clamp,
+    "rem": _piecewise.remainder,
+    "lt": _piecewise.less,
+    "le": _piecewise.less_equal,
+    "gt": lambda x, y: _piecewise.less(y, x),
+    "ge": lambda x, y: _piecewise.less_equal(y, x),
+    "eq": _piecewise.equal,
+    "ne": lambda x, y: _piecewise.negated(_piecewise.equal(x, y)),
+    "is_finite": _piecewise.finite,
+    "select_n": _piecewise.select,
+}
+# Of truth values alone; on whole numbers they work bit by bit.
+_LOGIC: dict[str, Callable[..., Interval]] = {
+    "and": _piecewise.both,
+    "or": _piecewise.either,
+    "xor": _piecewise.unlike,
+    "not": _piecewise.negated,
+    "reduce_or": lambda x: x,
+}
+_UNCHANGED = {"copy", "copy_p", "stop_gradient", "optimization_barrier", "name"}
+_UNCHANGED |= {"pvary", "reduce_precision", "device_put"}
+_CALLS = {"jit": "jaxpr", "pjit": "jaxpr", "closed_call": "call_jaxpr"}
+_CALLS |= {"core_call": "call_jaxpr", "checkpoint": "jaxpr", "remat2": "jaxpr"}
+_CALLS |= {"custom_jvp_call": "call_jaxpr", "custom_vjp_call": "call_jaxpr"}
+_CALLS |= {"custom_vjp_call_jaxpr": "fun_jaxpr"}
+# Which operands hold numbers; the others are indices.
+_MOVED = {"gather": [0], "dynamic_slice": [0], "dynamic_update_slice": [0, 1]}
+_OTHERS = {"integer_pow", "convert_element_type", "round", "iota", "dot_general"}
+_OTHERS |= {
+    "empty",
+    "empty2",
+    "concatenate",
+    "stack",
+    "unstack",
+    "split",
+    "pad",
+    "cond",
+    "scan",
+}
+_KNOWN = {*_PLAIN, *_UNCHANGED, *_CALLS, *_MOVED, *_OTHERS}
+_KNOWN |= {*_structure.STRUCTURE, *_structure.REDUCTIONS}
+
+
+class UnknownPrimitiveError(NotImplementedError):
+    """The interpreter has no rule for a primitive, or none for its parameters."""
+
+
+def evaluate(closed: ClosedJaxpr, boxes: Sequence[Interval]) -> list[Interval]:
+    """Enclose the outputs of a jaxpr on a batch of boxes.
+
+    Args:
+        closed: A closed jaxpr, traced in float64.
+        boxes: One interval for each of its inputs, the batch axis first.
+
+    Returns:
+        One interval for each output.
+
+    Raises:
+        UnknownPrimitiveError: There is no rule for a primitive.
+    """
+    constants = [_basic.constant(c) for c in closed.consts]
+    varies = [False] * len(constants) + [True] * len(boxes)
+    with np.errstate(all="ignore"):
+        found, _ = _walk(closed.jaxpr, [*constants, *boxes], varies)
+    return found
+
+
+def unknown_primitives(closed: ClosedJaxpr) -> tuple[str, ...]:
+    """Names of the primitives in a jaxpr that have no rule, in order.
+
+    Args:
+        closed: A closed jaxpr.
+
+    Returns:
+        Their names, each once; nothing where the jaxpr can be evaluated.
+    """
+    found: dict[str, None] = {}
+    _collect(closed.jaxpr, found)
+    return tuple(found)
+
+
+def _collect(jaxpr: Jaxpr, found: dict[str, None]) -> None:
+    for eqn in jaxpr.eqns:
+        name = eqn.primitive.name
+        if name in _LOGIC:
+            if not _is_truth(eqn.invars[0]):
+                found[name] = None
+        elif name not in _KNOWN or (name == "sort" and len(eqn.invars) > 1):
+            found[name] = None
+        for inner in _inner(eqn):
+            _collect(inner, found)
+
+
+def _inner(eqn: Any) -> list[Jaxpr]:
+    name, params = eqn.primitive.name, eqn.params
+    if name in _CALLS:
+        return [_open(params[_CALLS[name]])]
+    if name == "cond":
+        return [_open(branch) for branch in params["branches"]]
+    return [_open(params["jaxpr"])] if name == "scan" else []
+
+
+def _is_truth(atom: Any) -> bool:
+    return np.issubdtype(atom.aval.dtype, np.bool_)
+
+
+def _open(jaxpr: Any) -> Jaxpr:
+    return jaxpr.jaxpr if hasattr(jaxpr, "consts") else jaxpr
+
+
+def _walk(
+    jaxpr: Jaxpr, inputs: Sequence[Interval], varies: Sequence[bool]
+) -> tuple[list[Interval], list[bool]]:
+    """Values of the outputs, and whether each depends on the boxes."""
+    env: dict[Any, tuple[Interval, bool]] = {}
+
+    def read(atom: Any) -> tuple[Interval, bool]:
+        if isinstance(atom, Literal):
+            return _basic.constant(atom.val), False
+        return env[atom]
+
+    names = [*jaxpr.constvars, *jaxpr.invars]
+    env.update(zip(names, zip(inputs, varies, strict=True), strict=True))
+    for eqn in jaxpr.eqns:
+        operands = [read(atom) for atom in eqn.invars]
+        values, moving = [x for x, _ in operands], [v for _, v in operands]
+        results, depend = _step(eqn, values, moving)
+        env.update(zip(eqn.outvars, zip(results, depend, strict=True), strict=True))
+    outputs = [read(atom) for atom in jaxpr.outvars]
+    return [x for x, _ in outputs], [v for _, v in outputs]
+
+
+def _step(
+    eqn: Any, values: Sequence[Interval], varies: Sequence[bool]
+) -> tuple[list[Interval], list[bool]]:
+    name = eqn.primitive.name
+    if name in _CALLS:
+        return _call(eqn.params[_CALLS[name]], values, varies)
+    if name == "cond":
+        return _cond(eqn.params["branches"], values, varies)
+    if name == "scan":
+        return _scan(eqn.params, values, varies)
+    depends = any(varies)
+    if not depends and not _is_floating(eqn):
+        results = _whole_numbers(eqn, values)
+    else:
+        results = _apply(eqn, values)
+    if not depends:
+        # A constant is smooth whatever made it.
+        results = [Interval(x.lo, x.hi, ~np.isnan(x.lo)) for x in results]
+    return results, [depends] * len(results)
+
+
+def _is_floating(eqn: Any) -> bool:
+    atoms = (*eqn.invars, *eqn.outvars)
+    return any(np.issubdtype(atom.aval.dtype, np.floating) for atom in atoms)
+
+
+def _whole_numbers(eqn: Any, values: Sequence[Interval]) -> list[Interval]:
+    """Indices and counters that depend on no input: JAX itself computes them."""
+    with jax.enable_x64(True):
+        arrays = [
+            np.asarray(x.lo[0]).astype(atom.aval.dtype)
+            for x, atom in zip(values, eqn.invars, strict=True)
+        ]
+        found = eqn.primitive.bind(*arrays, **eqn.params)
+    several = eqn.primitive.multiple_results
+    return [_basic.constant(a) for a in (found if several else [found])]
+
+
+def _apply(eqn: Any, values: Sequence[Interval]) -> list[Interval]:
+    name, params = eqn.primitive.name, eqn.params
+    same = len(eqn.invars) == 2 and eqn.invars[0] is eqn.invars[1]
+    if same and (found := _piecewise.same_operand(name, values[0])) is not None:
+        return [found]
+    if name in _PLAIN:
+        return [_PLAIN[name](*values)]
+    if name in _LOGIC and _is_truth(eqn.invars[0]) and name != "reduce_or":
+        return [_LOGIC[name](*values)]
+    if name in _UNCHANGED:
+        return list(values)
+    if name in _structure.STRUCTURE:
+        return [_structure.STRUCTURE[name](params, values[0])]
+    if name in _structure.REDUCTIONS:
+        return [_structure.REDUCTIONS[name](params, values[0])]
+    if name in _MOVED:
+        found = _structure.moved_by_jax(
+            eqn.primitive, params, list(values), _MOVED[name]
+        )
+        return [found]
+    return _with_parameters(eqn, values)
+
+
+def _with_parameters(eqn: Any, values: Sequence[Interval]) -> list[Interval]:
+    name, params = eqn.primitive.name, eqn.params
+    if name == "integer_pow":
+        return [elementary.integer_pow(values[0], params["y"])]
+    if name == "convert_element_type":
+        return [_converted(values[0], eqn)]
+    if name == "round":
+        return [
+            _piecewise.rounded(values[0], rounding_method=params["rounding_method"])
+        ]
+    if name in {"empty", "empty2"}:  # what a branch has no residual for
+        return [_basic.constant(np.zeros(eqn.outvars[0].aval.shape))]
+    if name == "iota":
+        shape, axis = params["shape"], params["dimension"]
+        counts = np.arange(shape[axis], dtype=float)
+        counts = counts.reshape([-1 if k == axis else 1 for k in range(len(shape))])
+        return [_basic.constant(np.broadcast_to(counts, shape))]
+    joined = {
+        "dot_general": _structure.dot_general,
+        "concatenate": _structure.concatenate,
+        "stack": _structure.stack,
+        "pad": _structure.pad,
+    }
+    if name in joined:
+        return [joined[name](params, *values)]
+    if name in {"unstack", "split"}:
+        return getattr(_structure, name)(params, values[0])
+    if name == "reduce_or":
+        flipped = _piecewise.negated(values[0])
+        every = _structure.REDUCTIONS["reduce_and"](params, flipped)
+        return [_piecewise.negated(every)]
+    raise UnknownPrimitiveError(name)
+
+
+def _converted(x: Interval, eqn: Any) -> Interval:
+    """Numbers as they are: rounding to a shorter float is left out."""
+    old, new = eqn.invars[0].aval.dtype, eqn.params["new_dtype"]
+    if np.issubdtype(new, np.bool_) and not np.issubdtype(old, np.bool_):
+        return _piecewise.negated(_piecewise.equal(x, _basic.constant(0.0)))
+    if np.issubdtype(new, np.integer) and np.issubdtype(old, np.floating):
+        return _piecewise.truncate(x)
+    return x
+
+
+def _call(
+    inner: Any, values: Sequence[Interval], varies: Sequence[bool]
+) -> tuple[list[Interval], list[bool]]:
+    if hasattr(inner, "consts"):
+        constants = [_basic.constant(c) for c in inner.consts]
+        values = [*constants, *values]
+        varies = [*(False for _ in constants), *varies]
+        inner = inner.jaxpr
+    return _walk(inner, values, varies)
+
+
+def _cond(
+    branches: Sequence[Any], values: Sequence[Interval], varies: Sequence[bool]
+) -> tuple[list[Interval], list[bool]]:
+    which, rest = values[0], values[1:]
+    last = float(len(branches) - 1)
+    which = Interval(
+        np.clip(which.lo, 0, last), np.clip(which.hi, 0, last), which.regular
+    )
+    every = [_call(branch, rest, varies[1:]) for branch in branches]
+    results = [
+        _piecewise.select(which, *cases)
+        for cases in zip(*(found for found, _ in every), strict=True)
+    ]
+    depends = [
+        varies[0] or any(column)
+        for column in zip(*(depend for _, depend in every), strict=True)
+    ]
+    return results, depends
+
+
+def _scan(
+    params: dict[str, Any], values: Sequence[Interval], varies: Sequence[bool]
+) -> tuple[list[Interval], list[bool]]:
+    """A loop whose length is known, one turn after the other."""
+    fixed, carried, length = (params[k] for k in ("num_consts", "num_carry", "length"))
+    if length > _LONGEST_SCAN:
+        raise UnknownPrimitiveError(f"scan of {length} steps")
+    split = fixed + carried
+    constants, carry, rows = values[:fixed], values[fixed:split], values[split:]
+    moving = list(varies[fixed:split])
+    made: list[list[Interval]] = []
+    depends: list[bool] = []
+    turns = range(length)
+    for k in reversed(turns) if params["reverse"] else turns:
+        row = [Interval(*(part[:, k] for part in x)) for x in rows]
+        inputs = [*constants, *carry, *row]
+        flags = [*varies[:fixed], *moving, *varies[split:]]
+        results, depends = _call(params["jaxpr"], inputs, flags)
+        carry, moving = results[:carried], depends[:carried]
+        made.append(list(results[carried:]))
+    if params["reverse"]:
+        made.reverse()
+    if not made:
+        raise UnknownPrimitiveError("scan of no steps")
+    columns = [_structure.stack({"axis": 0}, *c) for c in zip(*made, strict=True)]
+    return [*carry, *columns], [*moving, *depends[carried:]]
