@@ -146,6 +146,12 @@ class Sensitivity:
                 f"{said}Do not trust the deviation: {failed:.0%} of {self.samples} "
                 "draws of the inputs left the model's domain or overflowed."
             )
+        if beyond > LINEAR and deviation == 0:
+            return (
+                f"{said}Do not trust the deviation: the derivatives are zero, yet the "
+                f"output moves with the inputs ({self.samples} draws). Take second "
+                "order, or look at the draws themselves."
+            )
         if beyond > LINEAR:
             return (
                 f"{said}Do not trust the deviation: what lies beyond first order is "
