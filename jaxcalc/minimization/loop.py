@@ -141,7 +141,7 @@ def make_step(
         scale = lane.scale
         if tol is None:
             highest = jnp.maximum(jnp.abs(value), grad_norm.astype(value.dtype))
-            scale = jnp.maximum(scale, highest)
+            scale = jnp.where(highest > scale, highest, scale)  # not so if it is NaN
             small = _is_small(lane, value, grad_norm, scale)
         else:
             small = grad_norm <= tol
@@ -302,9 +302,11 @@ def _is_small(
     dtypes = (value.dtype, _trees.dtype(lane.params))
     eps = max(float(jnp.finfo(dtype).eps) for dtype in dtypes)
     small = grad_norm <= eps**0.5 * jnp.minimum(scale, 1.0)
-    # Even a change of the parameters by their own size would be lost in rounding.
-    size = jnp.maximum(_trees.max_abs(lane.params), 1.0)
-    small |= grad_norm * size <= 10 * eps * jnp.abs(value)
+    # Where what a change of all parameters by their own size gains would be lost in
+    # rounding, there is nothing left to gain.
+    count = sum(leaf.size for leaf in jax.tree.leaves(lane.params))
+    size = count * jnp.maximum(_trees.max_abs(lane.params), 1.0)
+    small |= grad_norm * size <= 0.5 * eps * jnp.abs(value)
     orthogonal = getattr(last_link(lane.state), "orthogonal", None)
     return small if orthogonal is None else small | orthogonal
 

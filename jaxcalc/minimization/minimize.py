@@ -57,7 +57,7 @@ def minimize(
             default what rounding allows on the scale of the loss: the square root of
             the dtype's rounding unit (1.5e-8 in float64, 3.5e-4 in float32), times the
             largest value or gradient met if no such was as large as 1; or a gradient
-            that could change the value by no more than ten rounding units over the
+            that could change the value by no more than half a rounding unit over the
             size of the parameters; or, for least squares, a residual orthogonal to the
             columns of the Jacobian.
         observe: `observe(params, *args)`, a pytree of arrays to record at every point.

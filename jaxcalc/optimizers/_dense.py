@@ -58,7 +58,8 @@ class Method(NamedTuple):
         name: Of the optimizer, for errors.
         solve: Minimizer of the model, from eigenvalues, slopes and bound.
         first: The first bound, from the length of a first step and the gradient's norm.
-        adapt: The next bound, from this one, the verdict and the length of the step.
+        adapt: The next bound, from this one, the verdict, the length of the step and
+            the decrease that was predicted.
         bound: The first bound, where the caller chose one.
         hessian_fn: The caller's Hessian.
         scaled: Whether to scale the parameters.
@@ -67,7 +68,7 @@ class Method(NamedTuple):
     name: str
     solve: Callable[[Array, Array, Array], Step]
     first: Callable[[Array, Array], Array]
-    adapt: Callable[[Array, Verdict, Array], Array]
+    adapt: Callable[[Array, Verdict, Array, Array], Array]
     bound: float | None
     hessian_fn: Callable[[PyTree], Any] | None
     scaled: bool
@@ -160,7 +161,7 @@ def _try(
         state.value, gradient, new_value, new_gradient, step, model.decrease
     )
     accepted = verdict.accepted | ~state.looked
-    bound = method.adapt(state.bound, verdict, length)
+    bound = method.adapt(state.bound, verdict, length, model.decrease)
     bound = jnp.where(state.looked & (length > 0), bound, state.bound)
     moved = state._replace(
         value=jnp.where(accepted, new_value, state.value),
@@ -200,9 +201,10 @@ def _decomposed(
     n, eps = at.size, jnp.finfo(at.dtype).eps
     convex = values[0] >= -10 * n * eps * jnp.max(jnp.abs(values))
     # A first step that is too long may end in another valley; one that is too short
-    # costs a few steps.
-    start = 0.1 * jnp.maximum(jnp.linalg.norm(scales * at), 1.0)
-    first = method.first(start, jnp.linalg.norm(gradient / scales))
+    # costs a few steps. Both sizes are in units of the square root of the loss.
+    slope = jnp.linalg.norm(gradient / scales)
+    start = 0.1 * jnp.maximum(jnp.linalg.norm(scales * at), slope)
+    first = method.first(jnp.where(start > 0, start, 1.0), slope)
     return state._replace(
         bound=jnp.where(jnp.isnan(state.bound), first, state.bound),
         scales=scales,

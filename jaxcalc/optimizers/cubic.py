@@ -15,6 +15,9 @@ from jaxcalc.optimizers._trial import Verdict
 # Cartis, Gould and Toint (2011), part I, section 7: below the first ratio of actual to
 # predicted decrease the weight grows, above the second it shrinks.
 _POOR, _GOOD = 0.1, 0.9
+# In units of the predicted decrease over the third power of the length: below it the
+# penalty is not felt at all.
+_LEAST = 1e-3
 
 
 def cubic(
@@ -83,22 +86,36 @@ def first_weight(length: Float[Array, ""], slope: Float[Array, ""]) -> Array:
 
 
 def next_weight(
-    weight: Float[Array, ""], verdict: Verdict, length: Float[Array, ""]
+    weight: Float[Array, ""],
+    verdict: Verdict,
+    length: Float[Array, ""],
+    predicted: Float[Array, ""],
 ) -> Float[Array, ""]:
-    """Shrink the weight where the model was right, grow it where it was wrong.
+    r"""Shrink the weight where the model was right, grow it where it was wrong.
+
+    The weight with which the model would have met the loss at the end of the step is
+    known, $\hat\sigma = \sigma + 3 (1 - \rho) \Delta m / \|s\|^3$. A weight that
+    grows goes there, within what halves the step and what takes a tenth of it.
 
     Args:
         weight: The weight of the trial.
         verdict: What came of it.
-        length: How long the step was; not needed.
+        length: How long the step was.
+        predicted: The decrease that the model predicted.
 
     Returns:
         The weight of the next trial.
+
+    References:
+        Gould, Porcelli and Toint (2012), Updating the regularization parameter in the
+        adaptive cubic regularization algorithm, section 3.
     """
-    del length
-    info = jnp.finfo(weight.dtype)
-    larger = weight * jnp.where(verdict.finite, 2.0, 10.0)
-    # The better the prediction, the faster it may fall.
-    smaller = jnp.maximum(weight * 0.2, info.tiny**0.5)
+    unit = jnp.maximum(predicted, 0.0) / length**3
+    met = weight + 3 * (1 - verdict.ratio) * unit
+    # With curvature c along the step, predicted is c/2 of its square: a weight of
+    # 4 units makes it half as long, one of 180 a tenth.
+    grown = jnp.where(verdict.finite, jnp.clip(met, 4 * unit, 180 * unit), 180 * unit)
+    larger = jnp.maximum(2 * weight, grown)
+    smaller = jnp.maximum(jnp.clip(met, 0.3 * weight, weight), _LEAST * unit)
     kept = jnp.where(verdict.ratio >= _GOOD, smaller, weight)
     return jnp.where(verdict.ratio >= _POOR, kept, larger)

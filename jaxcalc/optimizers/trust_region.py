@@ -67,7 +67,9 @@ def trust_region(
             name="trust_region",
             solve=solve_ball,
             first=lambda length, _: length,
-            adapt=next_radius,
+            adapt=lambda radius, verdict, length, _: next_radius(
+                radius, verdict, length
+            ),
             bound=radius,
             hessian_fn=hessian_fn,
             scaled=scaled,
