@@ -2,9 +2,11 @@ r"""Products of curvature with a vector, at the price of a few gradients each.
 
 A product is a function `matvec(tangent) -> tangent` of trees with the structure of the
 parameters. What is linearized is evaluated once, when the product is made; each product
-then costs what the linear part costs. No array of $n^2$ entries is formed.
+then costs what the linear part costs. No array of $n^2$ entries is formed. A product is
+also a pytree of the numbers it needs, so it can be passed to a compiled function.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -46,7 +48,7 @@ def hvp(loss: Callable[..., Any], params: PyTree, *args: Any) -> Matvec:
         Pearlmutter (1994), Fast exact multiplication by the Hessian, Neural Computation
         6(1).
     """
-    return _product(_linearized_gradient, (loss,), params, args)
+    return product_of(_linearized_gradient, (loss,), params, args)
 
 
 def ggn_vp(
@@ -91,7 +93,7 @@ def ggn_vp(
         gradient descent, Neural Computation 14(7). Martens (2020), New insights and
         perspectives on the natural gradient method, JMLR 21, section 8.
     """
-    return _product(_linearized_model, (model, output_loss), params, args)
+    return product_of(_linearized_model, (model, output_loss), params, args)
 
 
 def gauss_newton_hessian(
@@ -154,27 +156,56 @@ def like_params(name: str, tangent: PyTree, params: PyTree) -> PyTree:
     return jax.tree.map_with_path(cast, tangent, params)
 
 
-def _product(
+def product_of(
     linearized: Callable[..., Callable[..., Matvec]],
-    functions: tuple[Callable[..., Any], ...],
+    statics: tuple[Any, ...],
     params: PyTree,
     args: tuple[Any, ...],
 ) -> Matvec:
+    """Linearize, at once or as part of a program under way, and check what comes in.
+
+    Args:
+        linearized: `linearized(*statics)(params, args)`, a `Partial` that multiplies.
+        statics: Functions and options.
+        params: Where.
+        args: Data.
+
+    Returns:
+        The product.
+    """
     params = _checks.floating_params("params", params)
     if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves((params, args))):
-        push = linearized(*functions)(params, args)
+        push = linearized(*statics)(params, args)
         apply = _apply
     else:
         # Outside of jit every operation would be dispatched by itself. The linear part
         # crosses the boundary of a program, and equal functions share the programs.
-        push = _programs.compiled(linearized, *functions)(params, args)
+        push = _programs.compiled(linearized, *statics)(params, args)
         apply = _apply_compiled
-    shapes = _shapes(params)
+    leaves, structure = jax.tree.flatten(shapes_of(params))
+    return Partial(_multiplier(apply, structure, tuple(leaves)), push)
 
-    def matvec(tangent: PyTree) -> PyTree:
+
+def shapes_of(params: PyTree) -> PyTree:
+    """Shapes and dtypes of a tree of arrays.
+
+    Args:
+        params: The tree.
+
+    Returns:
+        A tree of `jax.ShapeDtypeStruct`.
+    """
+    return jax.tree.map(lambda p: jax.ShapeDtypeStruct(p.shape, p.dtype), params)
+
+
+@functools.lru_cache(maxsize=256)
+def _multiplier(apply: Callable[..., PyTree], structure: Any, leaves: Any) -> Callable:
+    shapes = jax.tree.unflatten(structure, leaves)
+
+    def multiply(push: Matvec, tangent: PyTree) -> PyTree:
         return apply(push, like_params("tangent", tangent, shapes))
 
-    return matvec
+    return multiply
 
 
 def _linearized_gradient(loss: Callable[..., Any]) -> Callable[..., Matvec]:
@@ -203,7 +234,7 @@ def _linearized_model(
             outputs, push = jax.linearize(lambda x: model(x, *args), params)
             outputs = _checks.floating_params("model(params)", outputs)
             curve = jax.linearize(jax.grad(scalar), outputs)[1]
-            shapes = _shapes(params)
+            shapes = shapes_of(params)
 
         def sandwich(push: Matvec, curve: Matvec, tangent: PyTree) -> PyTree:
             (product,) = jax.linear_transpose(push, shapes)(curve(push(tangent)))
@@ -212,10 +243,6 @@ def _linearized_model(
         return Partial(sandwich, push, curve)
 
     return run
-
-
-def _shapes(params: PyTree) -> PyTree:
-    return jax.tree.map(lambda p: jax.ShapeDtypeStruct(p.shape, p.dtype), params)
 
 
 def _apply(push: Matvec, tangent: PyTree) -> PyTree:
