@@ -19,6 +19,7 @@ from jaxtyping import Array, Bool, Float, PyTree
 from jaxcalc import _trees
 from jaxcalc._work import Work
 from jaxcalc.curvature import as_matrix
+from jaxcalc.optimizers._eigen import eigh
 from jaxcalc.optimizers._subproblem import Step
 from jaxcalc.optimizers._trial import Verdict, judge, negligible, require
 
@@ -197,7 +198,7 @@ def _decomposed(
     # model is the slope alone.
     hessian = jnp.where(finite, hessian, 0.0)
     scales = _grown(state.scales, hessian) if method.scaled else state.scales
-    values, vectors = jnp.linalg.eigh(hessian / scales[:, None] / scales)
+    values, vectors = eigh(hessian / scales[:, None] / scales)
     n, eps = at.size, jnp.finfo(at.dtype).eps
     convex = values[0] >= -10 * n * eps * jnp.max(jnp.abs(values))
     # A first step that is too long may end in another valley; one that is too short

@@ -114,7 +114,7 @@ def _minimizer(
     inside = fits & ~indefinite
     left = jnp.sqrt(jnp.maximum(radius**2 - length**2, 0.0))
     hard = at_lower.at[0].add(jnp.where(slopes[0] > 0, -left, left))
-    shift = _multiplier(gaps, slopes, reach, upper)
+    shift = _multiplier(gaps, slopes, reach, upper, fits)
     bound = coefficients(shift)
     # The root is known to a relative accuracy; the step is not to leave the ball.
     bound *= jnp.minimum(1.0, reach(shift)[0] / jnp.linalg.norm(bound))
@@ -126,6 +126,7 @@ def _multiplier(
     slopes: Float[Array, " n"],
     reach: _Reach,
     upper: Float[Array, ""],
+    needless: Bool[Array, ""],
 ) -> Float[Array, ""]:
     """Root of `1/reach - 1/norm(slopes / (gaps + shift))` in `0 <= shift <= upper`."""
     info = jnp.finfo(gaps.dtype)
@@ -155,5 +156,5 @@ def _multiplier(
         return low, high, new, found, count + 1
 
     count = jnp.zeros((), jnp.int32)
-    first = (jnp.zeros_like(upper), upper, 1e-3 * upper, jnp.asarray(False), count)
+    first = (jnp.zeros_like(upper), upper, 1e-3 * upper, needless, count)
     return lax.while_loop(goes_on, refine, first)[2]

@@ -13,6 +13,7 @@ from jaxtyping import Array, Bool, Float, PyTree
 from jaxcalc import _checks, _trees
 from jaxcalc._work import Work
 from jaxcalc.curvature import as_matrix
+from jaxcalc.optimizers._eigen import eigh
 from jaxcalc.optimizers._trial import require
 from jaxcalc.optimizers.backtracking import scale_by_backtracking
 
@@ -214,7 +215,7 @@ def newton_direction(
         # eigh of a matrix that is not finite may not return at all.
         finite = jnp.all(jnp.isfinite(hessian))
         identity = jnp.eye(n, dtype=hessian.dtype)
-        values, vectors = jnp.linalg.eigh(jnp.where(finite, hessian, identity))
+        values, vectors = eigh(jnp.where(finite, hessian, identity))
         size = jnp.abs(values)
         largest = jnp.max(size)
         # Semidefinite but for rounding: a small curvature is still the curvature, as
