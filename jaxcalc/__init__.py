@@ -10,6 +10,8 @@ from jaxcalc.optimizers import newton, trust_region
 from jaxcalc.problems import Problem
 
 if TYPE_CHECKING:
+    from jaxcalc.analysis import gradient_flow, sensitivity, study
+    from jaxcalc.curvature import spectrum
     from jaxcalc.derivatives import check_derivatives, differentiability
 
 __all__ = [
@@ -20,10 +22,14 @@ __all__ = [
     "check_derivatives",
     "compare",
     "differentiability",
+    "gradient_flow",
     "load",
     "minimize",
     "newton",
     "problems",
+    "sensitivity",
+    "spectrum",
+    "study",
     "trust_region",
 ]
 
@@ -31,6 +37,10 @@ __all__ = [
 _LATER = {
     "check_derivatives": "jaxcalc.derivatives",
     "differentiability": "jaxcalc.derivatives",
+    "gradient_flow": "jaxcalc.analysis",
+    "sensitivity": "jaxcalc.analysis",
+    "spectrum": "jaxcalc.curvature",
+    "study": "jaxcalc.analysis",
 }
 
 

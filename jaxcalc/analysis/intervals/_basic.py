@@ -60,11 +60,13 @@ def constant(value: object) -> Interval:
 def aligned(*operands: Interval) -> tuple[Interval, ...]:
     """Operands with equally many axes; the axes of numbers are put behind the batch."""
     rank = max(x.lo.ndim for x in operands)
-
-    def widen(array: np.ndarray) -> np.ndarray:
-        return array.reshape(array.shape[:1] + (1,) * (rank - 1))
-
-    return tuple(x if x.lo.ndim == rank else Interval(*map(widen, x)) for x in operands)
+    ones = (1,) * (rank - 1)
+    return tuple(
+        x
+        if x.lo.ndim == rank
+        else Interval(*(part.reshape(part.shape[:1] + ones) for part in x))
+        for x in operands
+    )
 
 
 def neg(x: Interval) -> Interval:

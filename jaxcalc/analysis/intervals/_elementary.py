@@ -96,13 +96,9 @@ def special(name: str) -> _Function:
     return function
 
 
-def logistic(x: Interval) -> Interval:
-    def function(t: np.ndarray) -> np.ndarray:
-        small = np.exp(-np.abs(t))
-        return np.where(t < 0, small, 1.0) / (1 + small)
-
-    rule = increasing(function, 0.0, 1.0, error=8 * EPS)
-    return rule(x)
+def _logistic(t: np.ndarray) -> np.ndarray:
+    small = np.exp(-np.abs(t))
+    return np.where(t < 0, small, 1.0) / (1 + small)
 
 
 def cosh(x: Interval) -> Interval:
@@ -253,7 +249,7 @@ ELEMENTARY: dict[str, Callable[[Interval], Interval]] = {
     "asinh": increasing(np.arcsinh),
     "acosh": on_domain(np.arccosh, 1.0, np.inf, closed=True, least=0.0),
     "atanh": on_domain(np.arctanh, -1.0, 1.0),
-    "logistic": logistic,
+    "logistic": increasing(_logistic, 0.0, 1.0, error=8 * EPS),
     "erf": increasing(special("erf"), -1.0, 1.0, error=_LOOSE),
     "erfc": on_domain(
         special("erfc"), -np.inf, np.inf, falls=True, least=0.0, most=2.0, error=_LOOSE

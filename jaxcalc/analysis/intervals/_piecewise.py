@@ -65,12 +65,12 @@ truncate = stepwise(np.trunc, _whole)
 
 def rounded(x: Interval, *, rounding_method: int = 0) -> Interval:
     """Round half away from zero (method 0) or to even (method 1)."""
+    return stepwise(np.round if int(rounding_method) else _away, _half)(x)
 
-    def away(t: np.ndarray) -> np.ndarray:
-        near = np.trunc(t)
-        return near + np.sign(t) * (np.abs(t - near) >= 0.5)
 
-    return stepwise(np.round if int(rounding_method) else away, _half)(x)
+def _away(t: np.ndarray) -> np.ndarray:
+    near = np.trunc(t)
+    return near + np.sign(t) * (np.abs(t - near) >= 0.5)
 
 
 def maximum(x: Interval, y: Interval) -> Interval:

@@ -142,13 +142,9 @@ def _spread(x: Interval, names: list[str], order: list[str]) -> Interval:
     """Put named axes in their order, with an axis of length one where none is."""
     there = [n for n in order if n in names]
     axes = (0, *(names.index(n) + 1 for n in there))
-
-    def spread(part: np.ndarray) -> np.ndarray:
-        moved = np.transpose(part, axes)
-        sizes = dict(zip(there, moved.shape[1:], strict=True))
-        return moved.reshape(part.shape[0], *(sizes.get(n, 1) for n in order))
-
-    return Interval(*map(spread, x))
+    sizes = {n: x.lo.shape[names.index(n) + 1] for n in there}
+    shape = (x.lo.shape[0], *(sizes.get(n, 1) for n in order))
+    return Interval(*(np.transpose(part, axes).reshape(shape) for part in x))
 
 
 def reduce_sum(params: _Params, x: Interval) -> Interval:

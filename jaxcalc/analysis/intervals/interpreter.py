@@ -13,6 +13,10 @@ from jaxcalc.analysis.intervals._basic import Interval
 
 _LONGEST_SCAN = 4096
 
+# What max and min were made of, by the identity of their lower bounds: their derivative
+# asks which operand the result is equal to.
+_Chosen = dict[int, tuple[str, Interval, Sequence[Interval]]]
+
 # Rules of (operands...), which need no parameters.
 _PLAIN: dict[str, Callable[..., Interval]] = {
     **elementary.ELEMENTARY,
@@ -95,7 +99,7 @@ def evaluate(closed: ClosedJaxpr, boxes: Sequence[Interval]) -> list[Interval]:
     constants = [_basic.constant(c) for c in closed.consts]
     varies = [False] * len(constants) + [True] * len(boxes)
     with np.errstate(all="ignore"):
-        found, _ = _walk(closed.jaxpr, [*constants, *boxes], varies)
+        found, _ = _walk(closed.jaxpr, [*constants, *boxes], varies, {})
     return found
 
 
@@ -143,46 +147,77 @@ def _open(jaxpr: Any) -> Jaxpr:
 
 
 def _walk(
-    jaxpr: Jaxpr, inputs: Sequence[Interval], varies: Sequence[bool]
+    jaxpr: Jaxpr,
+    inputs: Sequence[Interval],
+    varies: Sequence[bool],
+    chosen: _Chosen,
 ) -> tuple[list[Interval], list[bool]]:
     """Values of the outputs, and whether each depends on the boxes."""
     env: dict[Any, tuple[Interval, bool]] = {}
-
-    def read(atom: Any) -> tuple[Interval, bool]:
-        if isinstance(atom, Literal):
-            return _basic.constant(atom.val), False
-        return env[atom]
-
     names = [*jaxpr.constvars, *jaxpr.invars]
     env.update(zip(names, zip(inputs, varies, strict=True), strict=True))
     for eqn in jaxpr.eqns:
-        operands = [read(atom) for atom in eqn.invars]
+        operands = [_read(atom, env) for atom in eqn.invars]
         values, moving = [x for x, _ in operands], [v for _, v in operands]
-        results, depend = _step(eqn, values, moving)
+        results, depend = _step(eqn, values, moving, chosen)
         env.update(zip(eqn.outvars, zip(results, depend, strict=True), strict=True))
-    outputs = [read(atom) for atom in jaxpr.outvars]
+    outputs = [_read(atom, env) for atom in jaxpr.outvars]
     return [x for x, _ in outputs], [v for _, v in outputs]
 
 
+def _read(atom: Any, env: dict[Any, tuple[Interval, bool]]) -> tuple[Interval, bool]:
+    if isinstance(atom, Literal):
+        return _basic.constant(atom.val), False
+    return env[atom]
+
+
 def _step(
-    eqn: Any, values: Sequence[Interval], varies: Sequence[bool]
+    eqn: Any, values: Sequence[Interval], varies: Sequence[bool], chosen: _Chosen
 ) -> tuple[list[Interval], list[bool]]:
     name = eqn.primitive.name
     if name in _CALLS:
-        return _call(eqn.params[_CALLS[name]], values, varies)
+        return _call(eqn.params[_CALLS[name]], values, varies, chosen)
     if name == "cond":
-        return _cond(eqn.params["branches"], values, varies)
+        return _cond(eqn.params["branches"], values, varies, chosen)
     if name == "scan":
-        return _scan(eqn.params, values, varies)
+        return _scan(eqn.params, values, varies, chosen)
     depends = any(varies)
     if not depends and not _is_floating(eqn):
         results = _whole_numbers(eqn, values)
     else:
-        results = _apply(eqn, values)
+        results = _which(eqn, values, chosen) or _apply(eqn, values)
+    if name in {"max", "min"}:
+        chosen[id(results[0].lo)] = (name, results[0], values)
     if not depends:
         # A constant is smooth whatever made it.
         results = [Interval(x.lo, x.hi, ~np.isnan(x.lo)) for x in results]
     return results, [depends] * len(results)
+
+
+def _which(
+    eqn: Any, values: Sequence[Interval], chosen: _Chosen
+) -> list[Interval] | None:
+    """Whether the larger of x and y is x: whether x is at least y."""
+    if eqn.primitive.name != "eq":
+        return None
+    for one, result in (values, reversed(values)):
+        if id(result.lo) not in chosen:
+            continue
+        name, _, (x, y) = chosen[id(result.lo)]
+        for mine, other in ((x, y), (y, x)):
+            if _is_same(mine, one):
+                pair = (other, mine) if name == "max" else (mine, other)
+                return [_piecewise.less_equal(*pair)]
+    return None
+
+
+def _is_same(x: Interval, y: Interval) -> bool:
+    """Whether two operands are one value, or one and the same constant."""
+    if x.lo.size != 1 or y.lo.size != 1:
+        return x.lo is y.lo
+    # One number for all boxes, if it is a constant; one for the only box, if not.
+    number = float(x.lo.flat[0])
+    return all(number == float(b.flat[0]) for b in (x.hi, y.lo, y.hi))
 
 
 def _is_floating(eqn: Any) -> bool:
@@ -204,7 +239,7 @@ def _whole_numbers(eqn: Any, values: Sequence[Interval]) -> list[Interval]:
 
 def _apply(eqn: Any, values: Sequence[Interval]) -> list[Interval]:
     name, params = eqn.primitive.name, eqn.params
-    same = len(eqn.invars) == 2 and eqn.invars[0] is eqn.invars[1]
+    same = len(values) == 2 and values[0].lo is values[1].lo
     if same and (found := _piecewise.same_operand(name, values[0])) is not None:
         return [found]
     if name in _PLAIN:
@@ -270,25 +305,28 @@ def _converted(x: Interval, eqn: Any) -> Interval:
 
 
 def _call(
-    inner: Any, values: Sequence[Interval], varies: Sequence[bool]
+    inner: Any, values: Sequence[Interval], varies: Sequence[bool], chosen: _Chosen
 ) -> tuple[list[Interval], list[bool]]:
     if hasattr(inner, "consts"):
         constants = [_basic.constant(c) for c in inner.consts]
         values = [*constants, *values]
         varies = [*(False for _ in constants), *varies]
         inner = inner.jaxpr
-    return _walk(inner, values, varies)
+    return _walk(inner, values, varies, chosen)
 
 
 def _cond(
-    branches: Sequence[Any], values: Sequence[Interval], varies: Sequence[bool]
+    branches: Sequence[Any],
+    values: Sequence[Interval],
+    varies: Sequence[bool],
+    chosen: _Chosen,
 ) -> tuple[list[Interval], list[bool]]:
     which, rest = values[0], values[1:]
     last = float(len(branches) - 1)
     which = Interval(
         np.clip(which.lo, 0, last), np.clip(which.hi, 0, last), which.regular
     )
-    every = [_call(branch, rest, varies[1:]) for branch in branches]
+    every = [_call(branch, rest, varies[1:], chosen) for branch in branches]
     results = [
         _piecewise.select(which, *cases)
         for cases in zip(*(found for found, _ in every), strict=True)
@@ -301,7 +339,10 @@ def _cond(
 
 
 def _scan(
-    params: dict[str, Any], values: Sequence[Interval], varies: Sequence[bool]
+    params: dict[str, Any],
+    values: Sequence[Interval],
+    varies: Sequence[bool],
+    chosen: _Chosen,
 ) -> tuple[list[Interval], list[bool]]:
     """A loop whose length is known, one turn after the other."""
     fixed, carried, length = (params[k] for k in ("num_consts", "num_carry", "length"))
@@ -317,7 +358,7 @@ def _scan(
         row = [Interval(*(part[:, k] for part in x)) for x in rows]
         inputs = [*constants, *carry, *row]
         flags = [*varies[:fixed], *moving, *varies[split:]]
-        results, depends = _call(params["jaxpr"], inputs, flags)
+        results, depends = _call(params["jaxpr"], inputs, flags, chosen)
         carry, moving = results[:carried], depends[:carried]
         made.append(list(results[carried:]))
     if params["reverse"]:
