@@ -21,7 +21,7 @@ def floor(problem, params, dtype):
     x = jnp.asarray(params, np.float64)
     args = jax.tree.map(lambda a: jnp.asarray(a, np.float64), problem.args)
     hessian = np.asarray(jax.hessian(problem.loss)(x, *args))
-    size = jnp.maximum(jnp.abs(x), jnp.abs(x).max() * 1e-3)
+    size = jnp.maximum(jnp.abs(x), 1.0)  # as large as the starts
     return np.finfo(dtype).eps * (np.abs(hessian) @ size).max()
 
 
