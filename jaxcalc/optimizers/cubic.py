@@ -8,7 +8,10 @@ import optax
 from jaxtyping import Array, Float, PyTree
 
 from jaxcalc import _checks
+from jaxcalc.optimizers import _lanczos, _matrix_free
 from jaxcalc.optimizers._dense import Method, optimizer
+from jaxcalc.optimizers._krylov import Matvec
+from jaxcalc.optimizers._pace import first_forcing
 from jaxcalc.optimizers._subproblem import solve_cubic
 from jaxcalc.optimizers._trial import Verdict
 
@@ -23,8 +26,12 @@ _LEAST = 1e-3
 def cubic(
     weight: float | None = None,
     *,
+    form: str = "dense",
     hessian_fn: Callable[[PyTree], Any] | None = None,
     scaled: bool = True,
+    forcing: float = 0.5,
+    preconditioner: Callable[[PyTree], Matvec] | None = None,
+    max_products: int | None = None,
 ) -> optax.GradientTransformationExtraArgs:
     r"""Newton's method with a cubic penalty on the step that adapts to the function.
 
@@ -36,29 +43,64 @@ def cubic(
     $O(\epsilon^{-3/2})$ steps to a gradient of $\epsilon$. The weight falls where the
     model was right and doubles where it was not.
 
-    Rejected steps, rounding, saddle points and the scaling $D$ are treated as in
-    `trust_region`. Memory is $n^2$ and time about $10 n^3$ for each accepted step.
+    In the dense form, rejected steps, rounding, saddle points and the scaling $D$ are
+    treated as in `trust_region`. Memory is $n^2$ and time about $10 n^3$ for each
+    accepted step.
+
+    In the Krylov form, for many parameters, the model is minimized over the space that
+    the Lanczos process spans from the gradient, until its own gradient is $\eta_k$ of
+    that of the loss. No matrix is formed; rejected steps, the accuracy $\eta_k$, the
+    preconditioner (in whose norm steps are measured, in place of $D$), saddle points
+    and what may be missed there are those of `trust_region_cg` with `"gltr"`. Memory is
+    `max_products` and 20 vectors like the parameters, twice with a preconditioner.
 
     Args:
         weight: The first weight $\sigma$, in units of loss over the third power of the
             scaled parameters; by default the one with which a step along the gradient
             alone is a tenth of the size of the scaled start.
-        hessian_fn: See `trust_region`.
-        scaled: Whether to scale the parameters; False measures steps as they are.
+        form: `"dense"` or `"krylov"`.
+        hessian_fn: See `trust_region`, and `trust_region_cg` for the Krylov form.
+        scaled: Whether to scale the parameters; False measures steps as they are. For
+            the dense form.
+        forcing: See `trust_region_cg`; for the Krylov form, as what follows.
+        preconditioner: See `trust_region_cg`.
+        max_products: Products in one step that follow the gradient; by default 50, or
+            as many as there are parameters.
 
     Returns:
         An optimizer that takes `value`, `grad` and `value_fn` by keyword.
 
     Raises:
-        ValueError: `weight` is not positive.
+        TypeError: `max_products` is not an integer.
+        ValueError: `weight` is not positive, `form` unknown, `forcing` not between 0
+            and 1, or `max_products` below 1.
 
     References:
         Cartis, Gould and Toint (2011), Adaptive cubic regularisation methods for
-        unconstrained optimization, parts I and II. Nesterov and Polyak (2006), Cubic
-        regularization of Newton method and its global performance.
+        unconstrained optimization, parts I (section 6.2 for the Krylov form) and II.
+        Nesterov and Polyak (2006), Cubic regularization of Newton method and its
+        global performance.
     """
     if weight is not None:
         weight = _checks.positive_float("weight", weight)
+    _checks.known("form", form, ("dense", "krylov"))
+    forcing = first_forcing(forcing)
+    if max_products is not None:
+        max_products = _checks.positive_int("max_products", max_products)
+    if form == "krylov":
+        return _matrix_free.optimizer(
+            _lanczos.method(
+                name="cubic",
+                solve=solve_cubic,
+                first=first_weight,
+                adapt=next_weight,
+                bound=weight,
+                forcing=forcing,
+                most=max_products,
+                hessian_fn=hessian_fn,
+                preconditioner=preconditioner,
+            )
+        )
     return optimizer(
         Method(
             name="cubic",
