@@ -37,12 +37,16 @@ class SpectralDensity(NamedTuple):
     def mean(self, function: Callable[[Array], Array]) -> tuple[Array, Array]:
         r"""Mean of a function over the eigenvalues, $\frac{1}{n} \sum_i g(\lambda_i)$.
 
-        Exact for polynomials but for the choice of probes. For the trace of a smooth
-        function of the Hessian multiply it by the number of parameters.
+        Exact for polynomials but for the choice of probes; for the trace of a smooth
+        function of the Hessian multiply it by the number of parameters. A function that
+        jumps where many eigenvalues are is off by more than its standard error, as the
+        nodes there stand for many: the share of negative eigenvalues of a network that
+        has most of them near zero can't be had this way.
 
         Args:
-            function: A function of arrays, elementwise; for example `jnp.abs`, or
-                `lambda t: t > 1.0` for the share of eigenvalues above one.
+            function: A function of arrays, elementwise; for example `jnp.square`, or
+                `lambda t: t > 1.0` for the share of eigenvalues above one, where there
+                are few.
 
         Returns:
             The mean over the probes, and its standard error.
