@@ -23,7 +23,7 @@ def rotated():
 @pytest.fixture(scope="module")
 def density():
     return spectral_density(
-        quadratic, jnp.ones(N), rotated(), probes=30, steps=25, width=0.3
+        quadratic, jnp.ones(N), rotated(), probes=20, steps=20, width=0.3
     )
 
 
@@ -40,7 +40,7 @@ def test_it_is_the_smoothed_density_of_the_eigenvalues(density):
 def test_it_integrates_to_one(density):
     area = np.trapezoid(density.density, density.grid)
     close(area, 1.0, atol=3e-3)  # three widths hold all but 2.7 thousandths
-    close(np.sum(density.weights, axis=1), np.ones(30))
+    close(np.sum(density.weights, axis=1), np.ones(20))
 
 
 def test_its_nodes_lie_within_the_spectrum(density):
@@ -55,9 +55,10 @@ def test_means_of_powers_are_those_of_the_eigenvalues(density, power):
     assert float(error) < 0.2 * np.mean(np.abs(VALUES) ** power)
 
 
+@pytest.mark.slow
 def test_a_rule_of_m_nodes_is_exact_for_polynomials(density):
     # For the probe itself: zᵀ A³ z / n, up to degree 2m − 1.
-    few = spectral_density(quadratic, jnp.ones(N), rotated(), probes=30, steps=2)
+    few = spectral_density(quadratic, jnp.ones(N), rotated(), probes=20, steps=2)
     thrice = np.sum(few.weights * few.nodes**3, axis=1)
     many = np.sum(density.weights * density.nodes**3, axis=1)
     close(thrice, many)

@@ -22,7 +22,9 @@ def product(A, dtype=float):
     return jax.tree_util.Partial(multiply, jnp.asarray(A, dtype))
 
 
-@pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])
+@pytest.mark.parametrize(
+    "dtype", [jnp.float32, pytest.param(jnp.float64, marks=pytest.mark.slow)]
+)
 def test_the_trace_is_within_its_error(dtype):
     found = trace(product(A, dtype), jnp.ones(N, dtype), tol=0.01)
     assert found.value.dtype == dtype
@@ -31,6 +33,7 @@ def test_the_trace_is_within_its_error(dtype):
     assert 10 <= int(found.probes) <= 100
 
 
+@pytest.mark.slow
 def test_standard_errors_are_those_of_repeated_estimates():
     keys = jax.random.split(jax.random.key(1), 200)
 
@@ -45,6 +48,7 @@ def test_standard_errors_are_those_of_repeated_estimates():
     close(np.mean(found.value), np.trace(A), atol=4 * theory / np.sqrt(200))
 
 
+@pytest.mark.slow
 def test_the_trace_of_a_diagonal_is_exact():
     found = trace(lambda v: jnp.arange(5.0) * v, jnp.ones(5))
     close(found.value, 10.0)
@@ -52,6 +56,7 @@ def test_the_trace_of_a_diagonal_is_exact():
     assert int(found.probes) == 10
 
 
+@pytest.mark.slow
 def test_a_sketch_takes_out_what_dominates():
     u = RNG.normal(size=(N, 3))
     spiked = 100 * u @ u.T + 0.01 * A
@@ -69,6 +74,7 @@ def test_a_sketch_of_everything_is_exact():
     close(found.value, np.trace(A))
 
 
+@pytest.mark.slow
 def test_the_norm_is_within_its_error():
     found = frobenius_norm(product(A), jnp.ones(N), tol=0.01, max_probes=1000)
     assert abs(float(found.value) - np.linalg.norm(A)) <= 4 * float(found.error)

@@ -19,15 +19,19 @@ def model(params, X):
 
 def expected_outer_products(log_likelihood, draws):
     """Mean over examples of E[g gᵀ], the draws with their probabilities listed."""
+
+    @jax.jit
+    def log_p_and_gradient(params, row, y):
+        def log_p(params):
+            return log_likelihood(y, model(params, row[None])[0])
+
+        return jax.value_and_grad(log_p)(params)
+
     total = np.zeros((PARAMS.size, PARAMS.size))
-    for row in X:
+    for row in np.asarray(X):
         for y in draws:
-
-            def log_p(params, row=row, y=y):
-                return log_likelihood(y, model(params, row[None])[0])
-
-            g = np.ravel(jax.grad(log_p)(PARAMS))
-            total += float(jnp.exp(log_p(PARAMS))) * np.outer(g, g)
+            log_p, gradient = log_p_and_gradient(PARAMS, row, y)
+            total += np.exp(log_p) * np.outer(gradient, gradient)
     return total / len(X)
 
 
@@ -65,6 +69,7 @@ def test_the_information_can_be_a_function():
     close(as_matrix(own, PARAMS), 3 * J.T @ J)
 
 
+@pytest.mark.slow
 def test_the_empirical_fisher_is_the_mean_outer_product_of_gradients():
     def losses(params, X):
         return jnp.sum(model(params, X) ** 2, axis=1)
@@ -73,6 +78,7 @@ def test_the_empirical_fisher_is_the_mean_outer_product_of_gradients():
     close(as_matrix(empirical_fisher_vp(losses, PARAMS, X), PARAMS), G.T @ G / 4)
 
 
+@pytest.mark.slow
 def test_saturated_logits_keep_their_digits():
     z = jnp.array([[0.0, -50.0]])  # p = (1 - e⁻⁵⁰, e⁻⁵⁰), nearly
     small = np.exp(-50.0)

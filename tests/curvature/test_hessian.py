@@ -53,7 +53,9 @@ FORMS = {
 
 
 @pytest.mark.parametrize("form", FORMS.values(), ids=FORMS.keys())
-@pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])
+@pytest.mark.parametrize(
+    "dtype", [pytest.param(jnp.float32, marks=pytest.mark.slow), jnp.float64]
+)
 def test_every_form_is_the_same_matrix_and_the_same_product(form, dtype):
     params = jax.tree.map(lambda a: jnp.asarray(a, dtype), PARAMS)
     matrix = as_matrix(form(params), params)
@@ -66,7 +68,9 @@ def test_every_form_is_the_same_matrix_and_the_same_product(form, dtype):
     close(ravel_pytree(product)[0], expected().sum(1))
 
 
-@pytest.mark.parametrize("memory", [1, 1000, 2**26])
+@pytest.mark.parametrize(
+    "memory", [pytest.param(1, marks=pytest.mark.slow), 1000, 2**26]
+)
 def test_the_dense_hessian_does_not_depend_on_the_memory(memory):
     close(dense_hessian(loss, PARAMS, DATA, memory=memory), expected())
 
@@ -77,6 +81,7 @@ def test_the_diagonal_is_that_of_the_hessian():
     close(ravel_pytree(diagonal)[0], np.diag(expected()))
 
 
+@pytest.mark.slow
 def test_the_blocks_are_those_of_the_hessian():
     blocks = block_hessians(loss, PARAMS, DATA)
     ends = np.cumsum((0, *SIZES))
@@ -84,6 +89,7 @@ def test_the_blocks_are_those_of_the_hessian():
         close(blocks[name], expected()[begin:end, begin:end])
 
 
+@pytest.mark.slow
 def test_a_number_has_a_hessian_of_one_entry():
     close(dense_hessian(jnp.exp, 1.0), [[np.e]])
     close(hessian_diagonal(jnp.exp, 1.0), np.e)
@@ -93,6 +99,7 @@ def test_a_number_has_a_hessian_of_one_entry():
         close(as_product(form, 1.0)(2.0), 6.0)
 
 
+@pytest.mark.slow
 def test_less_memory_is_less_memory():
     def deep(x, A):
         return jnp.sum(jnp.tanh(jnp.tanh(A @ x) @ x))
@@ -108,6 +115,7 @@ def test_less_memory_is_less_memory():
     assert 4 * little < much
 
 
+@pytest.mark.slow
 def test_it_works_inside_jit():
     curvature = jax.jit(lambda p, w: as_matrix(hvp(loss, p, w), p))(PARAMS, DATA)
     close(curvature, expected())

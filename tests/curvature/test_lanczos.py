@@ -70,7 +70,7 @@ def test_eigenvalues_are_found_as_often_as_they_occur(name, which):
     assert np.all(off <= np.asarray(found.residuals))
 
 
-@pytest.mark.parametrize("dtype", [jnp.float32, slow(jnp.float64)])
+@pytest.mark.parametrize("dtype", [slow(jnp.float32), slow(jnp.float64)])
 def test_bounds_hold_for_a_dense_matrix(dtype):
     A = rotated(SPECTRA["distinct"]).astype(dtype)
     product = jax.tree_util.Partial(multiply, jnp.asarray(A))
@@ -168,6 +168,7 @@ def blocks(params, X, y):
     return whole, {name: parts[name, name] for name in params}
 
 
+@pytest.mark.slow
 def test_the_spectrum_of_a_network_is_that_of_its_dense_hessian():
     data = fitted()
     whole, _ = blocks(*data)

@@ -45,7 +45,9 @@ def dense(function, params, *args):
     return np.asarray(hessian(flat, *args))
 
 
-@pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])
+@pytest.mark.parametrize(
+    "dtype", [jnp.float32, pytest.param(jnp.float64, marks=pytest.mark.slow)]
+)
 def test_the_product_is_that_of_the_dense_hessian(dtype):
     params, tangent, X, y = data(dtype)
     product = hvp(loss, params, X, y)(tangent)
@@ -54,7 +56,9 @@ def test_the_product_is_that_of_the_dense_hessian(dtype):
     close(ravel_pytree(product)[0], expected)
 
 
-@pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])
+@pytest.mark.parametrize(
+    "dtype", [pytest.param(jnp.float32, marks=pytest.mark.slow), jnp.float64]
+)
 def test_gauss_newton_is_the_hessian_without_the_curvature_of_the_model(dtype):
     params, tangent, X, y = data(dtype)
     flat, unravel = ravel_pytree(params)
@@ -63,12 +67,13 @@ def test_gauss_newton_is_the_hessian_without_the_curvature_of_the_model(dtype):
         return ravel_pytree(logits_and_params(unravel(x), X, y))[0]
 
     _, split = ravel_pytree(logits_and_params(params, X, y))
-    J = np.asarray(jax.jacobian(outputs)(flat))
+    J = np.asarray(jax.jit(jax.jacobian(outputs))(flat))
     H = dense(lambda o: penalized(split(o), X, y), outputs(flat))
     product = ggn_vp(logits_and_params, penalized, params, X, y)(tangent)
     close(ravel_pytree(product)[0], J.T @ (H @ (J @ ravel_pytree(tangent)[0])))
 
 
+@pytest.mark.slow
 def test_gauss_newton_is_the_hessian_of_a_model_linear_in_its_parameters():
     _, _, X, y = data()
     params = losses.init_linear(jax.random.key(0), 3, 3)
@@ -112,6 +117,7 @@ def test_a_product_costs_at_most_three_gradients():
     assert 1 < product / gradient <= 3
 
 
+@pytest.mark.slow
 def test_a_second_product_compiles_nothing():
     params, tangent, X, y = data()
     compiled = 0
