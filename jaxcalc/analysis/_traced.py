@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from jaxcalc import _programs
+from jaxcalc import _checks, _programs
 from jaxcalc.analysis._isolate import Enclosed
 from jaxcalc.analysis.intervals import (
     Interval,
@@ -34,6 +34,7 @@ class _Boxed(NamedTuple):
     first: IntervalFunction
     second: IntervalFunction
     forward: bool
+    tried: set[int]  # orders that were evaluated once: every rule has the cases needed
 
 
 def forward(g: Callable[[Any], Any]) -> Callable[[Any], Any]:
@@ -70,7 +71,6 @@ class Traced:
         self._boxed = _boxed(f, args)
         self._failed: tuple[str, ...] = ()
         self._trusted = True
-        self._tried: set[int] = set()
 
     def untrusted(self) -> "Traced":
         """The same function; its derivatives are not to be proved anything from."""
@@ -118,13 +118,13 @@ class Traced:
             lower, upper = (np.where(nowhere, np.nan, x) for x in value[:2])
             return Enclosed(Interval(lower, upper, value.regular), slope, regular)
 
-        if order not in self._tried:
+        if order not in self._boxed.tried:
             try:
                 evaluate(np.zeros(1), np.zeros(1))
             except NotImplementedError as problem:  # a rule that lacks a case
                 self._failed = (*self._failed, str(problem))
                 return None
-            self._tried.add(order)
+            self._boxed.tried.add(order)
         return evaluate
 
     def noise(self, points: np.ndarray, order: int) -> np.ndarray:
@@ -136,10 +136,25 @@ class Traced:
         return 64 * np.finfo(float).eps * np.abs(self.sample(points)[order])
 
 
+def _check_function(f: Any, args: tuple[Any, ...]) -> None:
+    if not callable(f):
+        raise TypeError(f"`f` must be a function, got {f!r}")
+    try:
+        value = jax.eval_shape(f, jax.ShapeDtypeStruct((), np.float64), *args)
+    except Exception as problem:
+        raise TypeError(
+            "`f` must take a number and be written with jax.numpy, with jnp.where "
+            f"instead of if; tracing it in float64 raised {type(problem).__name__}: "
+            f"{problem}"
+        ) from problem
+    _checks.scalar_loss("f", value)
+
+
 def _boxed(f: Callable[..., Any], args: tuple[Any, ...]) -> _Boxed:
     key = _programs.fingerprint((f, args))
     known = _BOXED.get(key)
     if known is None:
+        _check_function(f, args)
         known = _trace(f, args)
         _programs.remember(_BOXED, key, known)
     return known
@@ -158,4 +173,4 @@ def _both(f: Callable[..., Any], args: tuple[Any, ...], ahead: bool) -> _Boxed:
         interval_function(lambda x, chosen=orders: tuple(g(x) for g in chosen), 0.0)
         for orders in (chain[:3], chain[2:])
     )
-    return _Boxed(first, second, ahead)
+    return _Boxed(first, second, ahead, set())

@@ -15,7 +15,6 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxcalc import _checks
 from jaxcalc.analysis import _classify, _convexity, _places, _signs
 from jaxcalc.analysis._places import Place
 from jaxcalc.analysis._traced import Traced
@@ -63,7 +62,6 @@ def study(
     """
     a, b = _ends(a, b)
     with jax.enable_x64(True):
-        _check_function(f, args)
         return _study(Traced(f, args), a, b)
 
 
@@ -81,20 +79,6 @@ def _ends(a: Any, b: Any) -> tuple[float, float]:
     if not math.isfinite(ends[1] - ends[0]):
         raise ValueError(f"`a` and `b` are too far apart: {ends[0]} and {ends[1]}")
     return ends[0], ends[1]
-
-
-def _check_function(f: Any, args: tuple[Any, ...]) -> None:
-    if not callable(f):
-        raise TypeError(f"`f` must be a function, got {f!r}")
-    try:
-        value = jax.eval_shape(f, jax.ShapeDtypeStruct((), np.float64), *args)
-    except Exception as problem:
-        raise TypeError(
-            "`f` must take a number and be written with jax.numpy, with jnp.where "
-            f"instead of if; tracing it in float64 raised {type(problem).__name__}: "
-            f"{problem}"
-        ) from problem
-    _checks.scalar_loss("f", value)
 
 
 def _study(traced: Traced, a: float, b: float) -> Study:

@@ -105,20 +105,49 @@ def mul(x: Interval, y: Interval) -> Interval:
     x, y = aligned(x, y)
     for one, other in ((x, y), (y, x)):
         number = _is_number(one)
-        if number == 1:
-            return other
-        if number == -1:
-            return neg(other)
-    products = [_product(a, b) for a in x[:2] for b in y[:2]]
-    lo = down(np.minimum.reduce(np.broadcast_arrays(*products)))
-    hi = up(np.maximum.reduce(np.broadcast_arrays(*products)))
-    # Signs are exact whatever the rounding.
+        if number is not None:
+            return _scaled(other, number)
+    a, b, c, d = x.lo * y.lo, x.lo * y.hi, x.hi * y.lo, x.hi * y.hi
+    low = np.minimum(np.minimum(a, b), np.minimum(c, d))
+    high = np.maximum(np.maximum(a, b), np.maximum(c, d))
+    if np.isnan(low).any():
+        products = [_product(a, b) for a in x[:2] for b in y[:2]]
+        low, high = (g.reduce(products) for g in (np.minimum, np.maximum))
+    lo, hi = down(low), up(high)
+    if not (low.all() and high.all()):
+        lo, hi = _signed(x, y, lo, hi)
+    return make(lo, hi, x.regular & y.regular)
+
+
+def _signed(
+    x: Interval, y: Interval, lo: np.ndarray, hi: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Bounds of a product that keep to its sign, which is exact."""
     zero = ((x.lo == 0) & (x.hi == 0)) | ((y.lo == 0) & (y.hi == 0))
     same = ((x.lo >= 0) & (y.lo >= 0)) | ((x.hi <= 0) & (y.hi <= 0))
     apart = ((x.lo >= 0) & (y.hi <= 0)) | ((x.hi <= 0) & (y.lo >= 0))
     lo = np.where(same | zero, np.maximum(lo, 0), lo)
     hi = np.where(apart | zero, np.minimum(hi, 0), hi)
-    return make(lo, hi, x.regular & y.regular)
+    return lo, hi
+
+
+def _scaled(x: Interval, number: float) -> Interval:
+    """A product by one and the same number."""
+    if number == 1:
+        return x
+    if number == -1:
+        return neg(x)
+    if number == 0:
+        nothing = np.where(np.isnan(x.lo), np.nan, 0.0)
+        return Interval(nothing, nothing, x.regular)
+    low, high = number * x.lo, number * x.hi
+    if number < 0:
+        low, high = high, low
+    # A bound of zero is exact where it was zero; else a product became too small.
+    from_low, from_high = (x.lo, x.hi) if number > 0 else (x.hi, x.lo)
+    lo = np.where(from_low == 0, 0.0, down(low))
+    hi = np.where(from_high == 0, 0.0, up(high))
+    return make(lo, hi, x.regular)
 
 
 def _product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -130,22 +159,28 @@ def _product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 def div(x: Interval, y: Interval) -> Interval:
     x, y = aligned(x, y)
-    if _is_number(y) == 1:
-        return x
+    if _is_number(y) in {1.0, -1.0}:
+        return _scaled(x, float(y.lo.flat[0]))
     across = (y.lo <= 0) & (y.hi >= 0)
-    lower, upper = np.where(across, 1.0, y.lo), np.where(across, 1.0, y.hi)
-    quotients = [_quotient(a, b) for a in x[:2] for b in (lower, upper)]
-    lo = down(np.minimum.reduce(np.broadcast_arrays(*quotients)))
-    hi = up(np.maximum.reduce(np.broadcast_arrays(*quotients)))
-    same = ((x.lo >= 0) & (y.lo >= 0)) | ((x.hi <= 0) & (y.hi <= 0))
-    apart = ((x.lo >= 0) & (y.hi <= 0)) | ((x.hi <= 0) & (y.lo >= 0))
-    # With zero at one end of the divisor the quotient keeps its sign.
-    lo = np.where(across, _unless_empty(-np.inf, x, y), lo)
-    hi = np.where(across, _unless_empty(np.inf, x, y), hi)
-    lo = np.where(same, np.maximum(lo, 0), lo)
-    hi = np.where(apart, np.minimum(hi, 0), hi)
-    nowhere = (y.lo == 0) & (y.hi == 0)
-    lo, hi = np.where(nowhere, np.nan, lo), np.where(nowhere, np.nan, hi)
+    lower, upper = y.lo, y.hi
+    reaches = bool(across.any())
+    if reaches:
+        lower, upper = np.where(across, 1.0, y.lo), np.where(across, 1.0, y.hi)
+    a, b, c, d = x.lo / lower, x.lo / upper, x.hi / lower, x.hi / upper
+    low = np.minimum(np.minimum(a, b), np.minimum(c, d))
+    high = np.maximum(np.maximum(a, b), np.maximum(c, d))
+    if np.isnan(low).any():
+        quotients = [_quotient(a, b) for a in x[:2] for b in (lower, upper)]
+        low, high = (g.reduce(quotients) for g in (np.minimum, np.maximum))
+    lo, hi = down(low), up(high)
+    if reaches:
+        lo = np.where(across, _unless_empty(-np.inf, x, y), lo)
+        hi = np.where(across, _unless_empty(np.inf, x, y), hi)
+    if reaches or not (low.all() and high.all()):
+        # With zero at one end of the divisor the quotient keeps its sign.
+        lo, hi = _signed(x, y, lo, hi)
+        nowhere = (y.lo == 0) & (y.hi == 0)
+        lo, hi = np.where(nowhere, np.nan, lo), np.where(nowhere, np.nan, hi)
     return make(lo, hi, x.regular & y.regular & ~across)
 
 

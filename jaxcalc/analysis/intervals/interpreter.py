@@ -9,6 +9,7 @@ from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
 
 from jaxcalc.analysis.intervals import _basic, _piecewise, _structure
 from jaxcalc.analysis.intervals import _elementary as elementary
+from jaxcalc.analysis.intervals import _simplify as simplify
 from jaxcalc.analysis.intervals._basic import Interval
 
 _LONGEST_SCAN = 4096
@@ -104,7 +105,7 @@ def evaluate(closed: ClosedJaxpr, boxes: Sequence[Interval]) -> list[Interval]:
 
 
 def unknown_primitives(closed: ClosedJaxpr) -> tuple[str, ...]:
-    """Names of the primitives in a jaxpr that have no rule, in order.
+    """Names of the primitives that its outputs need and that have no rule, in order.
 
     Args:
         closed: A closed jaxpr.
@@ -118,7 +119,7 @@ def unknown_primitives(closed: ClosedJaxpr) -> tuple[str, ...]:
 
 
 def _collect(jaxpr: Jaxpr, found: dict[str, None]) -> None:
-    for eqn in jaxpr.eqns:
+    for eqn, _ in simplify.plan(jaxpr)[0]:
         name = eqn.primitive.name
         if name in _LOGIC:
             if not _is_truth(eqn.invars[0]):
@@ -156,13 +157,14 @@ def _walk(
     env: dict[Any, tuple[Interval, bool]] = {}
     names = [*jaxpr.constvars, *jaxpr.invars]
     env.update(zip(names, zip(inputs, varies, strict=True), strict=True))
-    for eqn in jaxpr.eqns:
-        operands = [_read(atom, env) for atom in eqn.invars]
+    plan, outputs = simplify.plan(jaxpr)
+    for eqn, atoms in plan:
+        operands = [_read(atom, env) for atom in atoms]
         values, moving = [x for x, _ in operands], [v for _, v in operands]
         results, depend = _step(eqn, values, moving, chosen)
         env.update(zip(eqn.outvars, zip(results, depend, strict=True), strict=True))
-    outputs = [_read(atom, env) for atom in jaxpr.outvars]
-    return [x for x, _ in outputs], [v for _, v in outputs]
+    found = [_read(atom, env) for atom in outputs]
+    return [x for x, _ in found], [v for _, v in found]
 
 
 def _read(atom: Any, env: dict[Any, tuple[Interval, bool]]) -> tuple[Interval, bool]:
