@@ -6,7 +6,13 @@ from typing import TYPE_CHECKING, Any
 from jaxcalc import problems
 from jaxcalc.comparison import Comparison, compare, load
 from jaxcalc.minimization import Solution, Status, minimize
-from jaxcalc.optimizers import newton, trust_region
+from jaxcalc.optimizers import (
+    cubic,
+    newton,
+    newton_cg,
+    trust_region,
+    trust_region_cg,
+)
 from jaxcalc.problems import Problem
 
 if TYPE_CHECKING:
@@ -21,16 +27,19 @@ __all__ = [
     "Status",
     "check_derivatives",
     "compare",
+    "cubic",
     "differentiability",
     "gradient_flow",
     "load",
     "minimize",
     "newton",
+    "newton_cg",
     "problems",
     "sensitivity",
     "spectrum",
     "study",
     "trust_region",
+    "trust_region_cg",
 ]
 
 # Imported when they are first used: whoever fits a model need not wait for them.

@@ -25,6 +25,10 @@ _NOISE = 100
 # Products that look out for negative curvature from a random vector.
 LOOKOUT = 20
 
+# Conjugate gradients take at most twice as many steps as there are parameters, which
+# would be one each without rounding, and no more than this.
+MOST_PRODUCTS = 500
+
 
 class Limits(NamedTuple):
     """Where conjugate gradients end.

@@ -12,6 +12,7 @@ from jaxcalc.curvature.vectors import dot, norm, scaled, small_dtype
 from jaxcalc.optimizers import _lanczos
 from jaxcalc.optimizers._krylov import (
     LOOKOUT,
+    MOST_PRODUCTS,
     Descent,
     Limits,
     Matvec,
@@ -29,10 +30,6 @@ from jaxcalc.optimizers._matrix_free import (
 from jaxcalc.optimizers._pace import Forcing, first_forcing, next_forcing, shortened
 from jaxcalc.optimizers._subproblem import solve_ball
 from jaxcalc.optimizers.trust_region import next_radius
-
-# Conjugate gradients take at most twice as many steps as there are parameters, which
-# would be one each without rounding, and no more than this.
-_MOST_PRODUCTS = 500
 
 
 class BallPlan(NamedTuple):
@@ -171,7 +168,7 @@ def trust_region_cg(
     def replan(plan: BallPlan, place: Place) -> Planned:
         n = size_of(place.params)
         rate = next_forcing(plan.forcing, place.grad)
-        most = max_products or min(2 * n, _MOST_PRODUCTS)
+        most = max_products or min(2 * n, MOST_PRODUCTS)
         found = descend(
             place.product,
             place.grad,
