@@ -135,15 +135,23 @@ def _sizes(tree: PyTree, stacked: bool) -> tuple[Array, list[int]]:
         parts = [root_mean_square(r, (1,)) * r.shape[1] ** 0.5 for r in rows]
         norms = root_mean_square(jnp.stack(parts, axis=1), (1,)) * len(parts) ** 0.5
         return norms, [sum(r.shape[1] for r in rows)] * depth
-    norms, counts = [], []
-    for _, layer in _children(tree):
-        leaves = [leaf for leaf in jax.tree.leaves(layer) if leaf.size]
-        if not leaves:
-            continue
-        parts = [root_mean_square(leaf) * leaf.size**0.5 for leaf in leaves]
-        norms.append(root_mean_square(jnp.stack(parts)) * len(parts) ** 0.5)
-        counts.append(sum(leaf.size for leaf in leaves))
-    return jnp.stack(norms), counts
+    layers = [jax.tree.leaves(layer) for _, layer in _children(tree)]
+    layers = [[leaf for leaf in layer if leaf.size] for layer in layers]
+    sizes = iter(_norms([leaf for layer in layers for leaf in layer]))
+    parts = [jnp.stack([next(sizes) for _ in layer]) for layer in layers if layer]
+    norms = [root_mean_square(part) * part.size**0.5 for part in parts]
+    return jnp.stack(norms), [sum(a.size for a in layer) for layer in layers if layer]
+
+
+def _norms(leaves: list[Array]) -> list[Array]:
+    """Norm of each leaf; those of one shape together, which compiles faster."""
+    found: dict[int, Array] = {}
+    for kind in {(leaf.shape, leaf.dtype) for leaf in leaves}:
+        alike = [i for i, a in enumerate(leaves) if (a.shape, a.dtype) == kind]
+        rows = jnp.stack([leaves[i].ravel() for i in alike])
+        norms = root_mean_square(rows, (1,)) * rows.shape[1] ** 0.5
+        found |= dict(zip(alike, norms, strict=True))
+    return [found[i] for i in range(len(leaves))]
 
 
 def _depth(tree: PyTree) -> int:

@@ -34,21 +34,30 @@ def measure(
         found: dict[str, Any] = {"loss": value, **norms._asdict()}
         basis = norms.rms
         if activations is not None:
-            hidden = list(activations(params, *args))
-            found["activations"] = jnp.stack([root_mean_square(h) for h in hidden])
-            found["dead"] = jnp.stack([_dead_share(h) for h in hidden])
+            hidden = activations(params, *args)
+            found["activations"] = _of_each(root_mean_square, hidden)
+            found["dead"] = _of_each(_dead_share, hidden)
         if activations is not None and perturbed is not None:
             none = jax.tree.map(jnp.zeros_like, activations(params, *args))
             found["perturbed_loss"], signals = jax.value_and_grad(perturbed, 1)(
                 params, none, *args
             )
-            basis = jnp.stack([root_mean_square(s) for s in signals])
+            basis = _of_each(root_mean_square, signals)
             found["signals"] = basis
         # On the way back, from the output to the input.
         found["rate"], found["rate_error"] = growth(basis[::-1])
         return found
 
     return run
+
+
+def _of_each(measure: Callable[[Array], Array], hidden: Any) -> Array:
+    """Measure every layer; together where shapes are equal, which compiles faster."""
+    if isinstance(hidden, jax.Array):
+        return jax.vmap(measure)(hidden)
+    if len({h.shape for h in hidden}) == 1:
+        return jax.vmap(measure)(jnp.stack(hidden))
+    return jnp.stack([measure(h) for h in hidden])
 
 
 def _dead_share(hidden: Array) -> Array:
