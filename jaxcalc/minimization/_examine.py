@@ -1,18 +1,67 @@
-"""Whether a caller's Hessian can be one, asked once before a run is compiled."""
+"""What is asked of the arguments before a run is compiled."""
 
 from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jax.core import Tracer
 from jaxtyping import Array, Float, PyTree
 
+from jaxcalc import _checks, _trees
 from jaxcalc.curvature import as_matrix, as_product
+from jaxcalc.minimization.loop import Functions
 
 # The largest asymmetry that counts as rounding, relative to the largest entry.
 _ROUNDING = 1e-3
+
+
+def check_arguments(
+    functions: Functions, optimizer: Any, args: tuple[Any, ...]
+) -> None:
+    """Raise unless these are functions, an optimizer, and a tuple.
+
+    Args:
+        functions: The functions of a problem.
+        optimizer: What the caller gave as an optimizer.
+        args: What the caller gave as data.
+
+    Raises:
+        TypeError: One of them is something else.
+    """
+    if not isinstance(args, tuple):
+        raise TypeError(
+            f"`args` must be a tuple, got {type(args).__name__}: "
+            "write args=(data,) for a single argument"
+        )
+    if not (hasattr(optimizer, "init") and hasattr(optimizer, "update")):
+        raise TypeError(
+            f"`optimizer` must be an optax optimizer, got {optimizer!r}: "
+            "pass for example optax.adam(1e-2)"
+        )
+    for name, function in zip(functions._fields, functions, strict=True):
+        if function is not None and not callable(function):
+            raise TypeError(f"`{name}` must be a function, got {function!r}")
+
+
+def tolerance(tol: Any, params: PyTree) -> Any:
+    """The tolerance in the dtype of the parameters.
+
+    Args:
+        tol: What the caller gave: a number, an array, or None.
+        params: The parameters.
+
+    Returns:
+        An array, or None for the tolerance that follows from the scale of the loss.
+    """
+    if tol is None:
+        return None
+    dtype = _trees.dtype(params)
+    if isinstance(tol, Tracer):
+        return tol.astype(dtype)
+    return np.asarray(_checks.positive_float("tol", tol, zero=True), dtype)
 
 
 def examine_hessian(

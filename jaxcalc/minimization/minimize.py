@@ -4,13 +4,15 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-import numpy as np
 import optax
-from jax.core import Tracer
 from jaxtyping import Array, Float, PyTree
 
-from jaxcalc import _checks, _programs, _trees
-from jaxcalc.minimization._examine import examine_hessian
+from jaxcalc import _checks, _programs
+from jaxcalc.minimization._examine import (
+    check_arguments,
+    examine_hessian,
+    tolerance,
+)
 from jaxcalc.minimization.loop import (
     Functions,
     is_costly,
@@ -78,20 +80,8 @@ def minimize(
     params = _checks.floating_params("params", params)
     _checks.finite("params", params)
     max_steps = _checks.positive_int("max_steps", max_steps, minimum=0)
-    if not isinstance(args, tuple):
-        raise TypeError(
-            f"`args` must be a tuple, got {type(args).__name__}: "
-            "write args=(data,) for a single argument"
-        )
-    if not (hasattr(optimizer, "init") and hasattr(optimizer, "update")):
-        raise TypeError(
-            f"`optimizer` must be an optax optimizer, got {optimizer!r}: "
-            "pass for example optax.adam(1e-2)"
-        )
     functions = Functions(loss, observe, hessian_fn, residual_fn)
-    for name, function in zip(functions._fields, functions, strict=True):
-        if function is not None and not callable(function):
-            raise TypeError(f"`{name}` must be a function, got {function!r}")
+    check_arguments(functions, optimizer, args)
 
     def quickly() -> bool:  # asked when the program is new
         if hessian_fn is not None:
@@ -99,16 +89,7 @@ def minimize(
         return is_costly(jax.eval_shape(optimizer.init, params))
 
     run = _programs.compiled(_build, functions, optimizer, max_steps, quickly=quickly)
-    return run(params, _tolerance(tol, params), args)
-
-
-def _tolerance(tol: Any, params: PyTree) -> Any:
-    if tol is None:
-        return None
-    dtype = _trees.dtype(params)
-    if isinstance(tol, Tracer):
-        return tol.astype(dtype)
-    return np.asarray(_checks.positive_float("tol", tol, zero=True), dtype)
+    return run(params, tolerance(tol, params), args)
 
 
 def _build(
