@@ -44,7 +44,8 @@ def cubics() -> None:
                 "roots": partial(_roots, f, x, a, b),
                 "sympy": partial(_whole, f, x, a, b),
             },
-            repeats=7,
+            repeats=5,
+            calls=5,
         )
         found = [point.x for point in answers["study"].critical_points[1:-1]]
         expected = sorted(map(float, answers["roots"]))

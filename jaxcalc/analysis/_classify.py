@@ -162,7 +162,11 @@ def _limits(traced: Traced, place: Place) -> list[float]:
 
 
 def extreme(
-    traced: Traced, points: list[CriticalPoint], places: list[Place], sign: int
+    traced: Traced,
+    points: list[CriticalPoint],
+    places: list[Place],
+    evidence: Evidence,
+    sign: int,
 ) -> Extreme | None:
     """The smallest value (sign 1) or the largest (sign -1).
 
@@ -170,6 +174,7 @@ def extreme(
         traced: The function.
         points: Critical points.
         places: Their places, whose one-sided limits count too.
+        evidence: How it is known that there are no others.
         sign: 1 or -1.
 
     Returns:
@@ -185,7 +190,7 @@ def extreme(
     value, x = best
     near = [y for v, y in attained if v <= value + tie(points)]
     taken = bool(near) and math.isfinite(value)
-    return Extreme(sign * value, near[0] if taken else x, taken)
+    return Extreme(sign * value, near[0] if taken else x, taken, evidence)
 
 
 def tie(points: list[CriticalPoint]) -> float:

@@ -47,12 +47,15 @@ def inflections(
     ]
 
 
-def convexity(pieces: list[Piece], places: list[Place], sign: int) -> Convexity:
+def convexity(
+    pieces: list[Piece], places: list[Place], missing: list[Piece], sign: int
+) -> Convexity:
     """Whether f is convex (sign 1) or concave (sign -1) on the whole interval.
 
     Args:
         pieces: Convex and concave pieces.
-        places: What divides them.
+        places: The breaks.
+        missing: Where f is not defined.
         sign: 1 or -1.
 
     Returns:
@@ -62,7 +65,7 @@ def convexity(pieces: list[Piece], places: list[Place], sign: int) -> Convexity:
     for place in places:
         if not place.continuous:
             return _fails(place.x, "it is not continuous there")
-    for piece in pieces:
+    for piece in (*missing, *pieces):
         middle = piece.low + (piece.high - piece.low) / 2
         if piece.what == "undefined":
             return Convexity(False, piece.evidence, middle, "it is not defined there")

@@ -44,7 +44,7 @@ def find_roots(traced: Traced, low: float, high: float, order: int) -> list[Root
         order: Which derivative.
 
     Returns:
-        Roots and flat stretches, from left to right.
+        Roots and flat stretches, from left to right; none where they crowd.
     """
     grid = np.linspace(low, high, _POINTS)
     samples = traced.sample(grid)
@@ -59,6 +59,9 @@ def find_roots(traced: Traced, low: float, high: float, order: int) -> list[Root
         values = target(samples)
         found = [*_stretches(grid, values), *_crossings(traced, grid, values, target)]
         found += _touching(grid, values, turns, found)
+    # So many are those of a wave that the grid does not follow: they mean nothing.
+    if len(found) > _POINTS // 4:
+        return []
     return sorted(found, key=lambda root: root.low)
 
 

@@ -82,7 +82,8 @@ def gather(traced: Traced, a: float, b: float, order: int) -> Gathered:
     """
     evaluate = traced.enclose(order)
     if evaluate is None:
-        return Gathered(_look(traced, a, b, order, rough=True), [], False)
+        places = _look(traced, a, b, order, rough=True)
+        return Gathered(places, [] if places else [(a, b)], False)
     found = _isolate.isolate(evaluate, a, b)
     places = [_rooted(low, high) for low, high in found.roots.tolist()]
     places += [
@@ -103,6 +104,8 @@ def gather(traced: Traced, a: float, b: float, order: int) -> Gathered:
         else:
             more = _look(traced, low, high, order, rough=not smooth)
             more = [_narrow(m, b - a) for m in more if low <= m.x <= high]
+            if order == 1 and len(more) == 1:
+                more = [_blurred(traced, more[0], low, high)]
         places += more
         if not more or not point:
             undecided.append((low, high))
@@ -173,6 +176,17 @@ def _narrow(place: Place, width: float) -> Place:
         return place
     x = simplest(place.low, place.high)
     return place._replace(x=x, flat=False, evidence=Evidence.UNRESOLVED)
+
+
+def _blurred(traced: Traced, place: Place, low: float, high: float) -> Place:
+    """The only root in an interval, which may be anywhere in it if it is blurred."""
+    if place.evidence is not Evidence.UNRESOLVED:
+        return place
+    x = simplest(low, high)
+    both = np.array([place.x, x])
+    values, noise = traced.sample(both).value, traced.noise(both, 0)
+    equal = abs(values[1] - values[0]) <= noise.sum()
+    return place._replace(x=x if equal else place.x, low=low, high=high)
 
 
 def _rooted(low: float, high: float) -> Place:

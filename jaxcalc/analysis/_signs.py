@@ -64,15 +64,15 @@ def gaps(
 
 
 def _sign(values: np.ndarray, slopes: np.ndarray) -> float:
-    defined = np.isfinite(values)
+    defined = ~np.isnan(values)  # what overflows is defined
     if not defined.any():
         return UNDEFINED
     known = slopes[~np.isnan(slopes)]
     if not defined.all() or not known.size:
         return MIXED
     size = np.max(np.abs(known))
-    clear = np.sign(known[np.abs(known) > 1e-9 * size]) if size < np.inf else known
-    signs = set(np.sign(clear).tolist())
+    rounding = 1e-9 * size if size < np.inf else 0.0
+    signs = set(np.sign(known[np.abs(known) > rounding]).tolist())
     if not signs:
         return 0.0
     return signs.pop() if len(signs) == 1 else MIXED

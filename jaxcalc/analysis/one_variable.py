@@ -18,7 +18,7 @@ import numpy as np
 from jaxcalc.analysis import _classify, _convexity, _places, _signs
 from jaxcalc.analysis._places import Place
 from jaxcalc.analysis._traced import Traced
-from jaxcalc.analysis.records import CriticalPoint, Evidence, Extreme
+from jaxcalc.analysis.records import CriticalPoint, Evidence, Extreme, Piece
 from jaxcalc.analysis.results import Study
 
 _CURVE = 1025
@@ -92,14 +92,16 @@ def _study(traced: Traced, a: float, b: float) -> Study:
     places = _with_ends(first.places, a, b)
     between = _signs.gaps(traced, places, 1, first)
     monotone = _signs.pieces(places, between, 1)
+    missing = [piece for piece in monotone if piece.what == "undefined"]
     points = _classify.critical_points(traced, places, between)
     breaks = [place for place in first.places if place.nature is not None]
     bends = _with_ends(_places.cut(second.places, breaks), a, b)
     gaps = _signs.gaps(traced, bends, 2, second)
     curvature = [] if doubtful else _signs.pieces(bends, gaps, 2)
     turns = [] if doubtful else _convexity.inflections(traced, bends, gaps)
-    minimum = _classify.extreme(traced, points, places, 1)
-    maximum = _classify.extreme(traced, points, places, -1)
+    sure = _evidence(monotone, first.complete)
+    minimum = _classify.extreme(traced, points, places, sure, 1)
+    maximum = _classify.extreme(traced, points, places, sure, -1)
     made = Study(
         a=a,
         b=b,
@@ -107,8 +109,8 @@ def _study(traced: Traced, a: float, b: float) -> Study:
         inflections=tuple(turns),
         monotone=tuple(monotone),
         curvature=tuple(curvature),
-        convex=_convexity.convexity(curvature, breaks, 1),
-        concave=_convexity.convexity(curvature, breaks, -1),
+        convex=_convexity.convexity(curvature, breaks, missing, 1),
+        concave=_convexity.convexity(curvature, breaks, missing, -1),
         minimum=minimum,
         maximum=maximum,
         proved=first.complete,
@@ -117,6 +119,13 @@ def _study(traced: Traced, a: float, b: float) -> Study:
         curve=curve,
     )
     return dataclasses.replace(made, notes=tuple(_notes(made, doubtful)))
+
+
+def _evidence(monotone: list[Piece], proved: bool) -> Evidence:
+    """How it is known that no value between the critical points is extreme."""
+    if any(piece.what == "unresolved" for piece in monotone):
+        return Evidence.UNRESOLVED
+    return Evidence.PROVED if proved else Evidence.NUMERICAL
 
 
 def _with_ends(places: list[Place], a: float, b: float) -> list[Place]:
@@ -135,8 +144,11 @@ def _marked(
     points: list[CriticalPoint], minimum: Extreme | None, maximum: Extreme | None
 ) -> Iterator[CriticalPoint]:
     slack = _classify.tie(points)
-    least = minimum.value + slack if minimum and minimum.attained else -math.inf
-    most = maximum.value - slack if maximum and maximum.attained else math.inf
+    least, most = -math.inf, math.inf
+    if minimum and minimum.attained and minimum.evidence is not Evidence.UNRESOLVED:
+        least = minimum.value + slack
+    if maximum and maximum.attained and maximum.evidence is not Evidence.UNRESOLVED:
+        most = maximum.value - slack
     for point in points:
         yield dataclasses.replace(
             point,

@@ -129,8 +129,10 @@ class Extreme:
         value: The infimum or supremum, as far as it is known.
         x: Where; several points may share it.
         attained: Whether f takes the value there, or only comes close to it.
+        evidence: How it is known; unresolved where a part of the interval is.
     """
 
     value: float
     x: float
     attained: bool
+    evidence: Evidence

@@ -11,6 +11,7 @@ import numpy as np
 from jaxcalc.analysis.records import (
     Convexity,
     CriticalPoint,
+    Evidence,
     Extreme,
     Inflection,
     Piece,
@@ -179,12 +180,15 @@ def _extreme(word: str, found: Extreme | None) -> str:
     if found is None:
         return f"global {word}: none, f has no values"
     if math.isinf(found.value):
-        direction = "below" if found.value < 0 else "above"
-        return f"global {word}: none, f is unbounded {direction} at {_short(found.x)}"
+        sign = "-" if found.value < 0 else ""
+        return f"global {word}: none, f runs to {sign}infinity at {_short(found.x)}"
+    value, x = _number(found.value), _number(found.x)
+    if found.evidence is Evidence.UNRESOLVED:
+        bound = "at most" if word == "minimum" else "at least"
+        return f"global {word}: {bound} {value}, see x = {x} (unresolved)"
     if not found.attained:
-        value, x = _number(found.value), _short(found.x)
         return f"global {word}: none, f comes close to {value} at {x}"
-    return f"global {word}: {_number(found.value)} at x = {_number(found.x)}"
+    return f"global {word}: {value} at x = {x} ({found.evidence.value})"
 
 
 def _aligned(rows: list[tuple[str, ...]]) -> list[str]:

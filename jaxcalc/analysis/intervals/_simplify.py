@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from jax.extend.core import Jaxpr, Literal
 
+from jaxcalc.analysis.intervals._basic import constant
+
 # Without parameters that matter to their values.
 _PURE = {"add", "add_any", "sub", "mul", "div", "neg", "exp", "log", "log1p", "expm1"}
 _PURE |= {"sin", "cos", "tan", "tanh", "logistic", "sqrt", "rsqrt", "square", "pow"}
@@ -29,7 +31,8 @@ def plan(jaxpr: Jaxpr) -> _Plan:
         jaxpr: An open jaxpr.
 
     Returns:
-        Pairs of an equation and the atoms to read for it, and the atoms to hand out.
+        Pairs of an equation and its operands, and what to hand out: each a variable,
+        or the interval of a number.
     """
     same: dict[Any, Any] = {}
     known: dict[Hashable, Any] = {}
@@ -44,7 +47,12 @@ def plan(jaxpr: Jaxpr) -> _Plan:
             known[key] = eqn.outvars[0]
         steps.append((eqn, atoms))
     outputs = [_first(atom, same) for atom in jaxpr.outvars]
-    return _needed(steps, outputs), outputs
+    needed = [(eqn, _ready(atoms)) for eqn, atoms in _needed(steps, outputs)]
+    return needed, _ready(outputs)
+
+
+def _ready(atoms: Sequence[Any]) -> list[Any]:
+    return [constant(a.val) if isinstance(a, Literal) else a for a in atoms]
 
 
 def _first(atom: Any, same: dict[Any, Any]) -> Any:

@@ -5,7 +5,7 @@ from typing import Any
 
 import jax
 import numpy as np
-from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
+from jax.extend.core import ClosedJaxpr, Jaxpr
 
 from jaxcalc.analysis.intervals import _basic, _piecewise, _structure
 from jaxcalc.analysis.intervals import _elementary as elementary
@@ -168,9 +168,7 @@ def _walk(
 
 
 def _read(atom: Any, env: dict[Any, tuple[Interval, bool]]) -> tuple[Interval, bool]:
-    if isinstance(atom, Literal):
-        return _basic.constant(atom.val), False
-    return env[atom]
+    return (atom, False) if isinstance(atom, Interval) else env[atom]
 
 
 def _step(
