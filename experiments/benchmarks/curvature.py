@@ -17,7 +17,7 @@ from scipy.sparse.linalg import LinearOperator, eigsh
 
 from experiments.benchmarks.timing import interleaved, report
 from jaxcalc import problems
-from jaxcalc.curvature import eigenpairs, hvp, spectral_density
+from jaxcalc.curvature import dense_hessian, eigenpairs, hvp, spectral_density
 
 PROBLEM = problems.digits_network()
 START = PROBLEM.start(0)
@@ -61,6 +61,24 @@ def products() -> None:
     report("a Hessian product / a gradient", seconds, "product", "gradient", 3)
     report("the same, linearized before", seconds, "held", "gradient", 2.5)
     report("each of ten products / a gradient", seconds, "ten", "gradient", 2.5)
+
+
+def dense() -> None:
+    """The whole Hessian of a linear model, and of a network of 985 parameters."""
+    for problem in (problems.digits_softmax(), problems.digits_network(hidden=13)):
+        start, args = problem.start(0), problem.args
+        flat, unravel = ravel_pytree(start)
+        at_once = jax.jit(
+            jax.hessian(lambda x, *args, p=problem, u=unravel: p.loss(u(x), *args))
+        )
+        ways = {
+            "dense_hessian": partial(dense_hessian, problem.loss, start, *args),
+            "jax.hessian": partial(at_once, flat, *args),
+        }
+        seconds, answers = interleaved(ways, repeats=5)
+        np.testing.assert_allclose(*answers.values(), atol=1e-4)
+        claim = f"dense_hessian / jax.hessian, {problem.title}"
+        report(claim, seconds, "dense_hessian", "jax.hessian", 1)
 
 
 def eigenvalues(k: int = 10) -> None:
@@ -146,5 +164,6 @@ def density(probes: int = 8, steps: int = 60) -> None:
 
 if __name__ == "__main__":
     products()
+    dense()
     eigenvalues()
     density()

@@ -144,6 +144,9 @@ def _blocks(loss: Callable[..., Any], memory: int) -> Callable[..., PyTree]:
         leaves, structure = jax.tree.flatten(params)
         found = []
         for index, leaf in enumerate(leaves):
+            if not leaf.size:
+                found.append(jnp.zeros((0, 0), leaf.dtype))
+                continue
             matvec = hvp(loss_of_leaf(loss, index), leaf, params, *args)
             found.append(hessian.columns(matvec, leaf, memory=memory))
         return jax.tree.unflatten(structure, found)

@@ -43,8 +43,9 @@ def eigenpairs(
     least 40. Works under `jit` and `vmap`.
 
     Args:
-        matvec: The product with the operator, `matvec(tangent) -> tangent`, such as
-            `jaxcalc.curvature.hvp` returns.
+        matvec: The product with the operator, `matvec(tangent) -> tangent`. Those that
+            `jaxcalc.curvature.hvp` and its like return share one compiled program; for
+            any other function it is compiled once for the function.
         like: A tree of arrays as those that are multiplied, for example the parameters.
         k: How many eigenpairs, at each end for `"both"`.
         which: `"top"` for the largest, `"bottom"` for the smallest, or `"both"`.

@@ -133,7 +133,8 @@ def layer_spectra(
         key: See `spectrum`.
 
     Returns:
-        A tree of the structure of `params` with a `Spectrum` for each leaf.
+        A tree of the structure of `params` with a `Spectrum` for each leaf, None for
+        one without numbers.
 
     Raises:
         TypeError: `params` are not floating, or the loss is not a floating scalar.
@@ -179,6 +180,9 @@ def _layers(
         leaves, structure = jax.tree.flatten(params)
         found = []
         for index, leaf in enumerate(leaves):
+            if not leaf.size:
+                found.append(None)
+                continue
             of_leaf, count = loss_of_leaf(loss, index), min(k, leaf.size)
             run_one = _whole(of_leaf, count, repeated, joined)
             found.append(run_one(leaf, (params, *args), *inputs))

@@ -16,6 +16,7 @@ from jaxcalc.curvature import (
     dense_hessian,
     hessian_diagonal,
     hvp,
+    layer_spectra,
 )
 
 PARAMS = {"a": jnp.array([0.3, -0.2]), "b": jnp.array([[0.5], [1.0]]), "c": 0.7}
@@ -97,6 +98,20 @@ def test_a_number_has_a_hessian_of_one_entry():
     for form in (jnp.asarray(3.0), jnp.asarray([[3.0]]), lambda v: 3 * v):
         close(as_matrix(form, 1.0), [[3.0]])
         close(as_product(form, 1.0)(2.0), 6.0)
+
+
+@pytest.mark.slow
+def test_leaves_without_numbers_are_left_out():
+    def square(params):
+        return jnp.sum(params["a"] ** 2)
+
+    params = {"a": jnp.ones(2), "b": jnp.ones((0, 3))}
+    close(dense_hessian(square, params), 2 * np.eye(2))
+    assert hessian_diagonal(square, params)["b"].shape == (0, 3)
+    assert block_hessians(square, params)["b"].shape == (0, 0)
+    layers = layer_spectra(square, params)
+    assert layers["b"] is None
+    close(layers["a"].largest, 2.0)
 
 
 @pytest.mark.slow
