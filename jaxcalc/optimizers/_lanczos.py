@@ -65,7 +65,7 @@ class _Space(NamedTuple):
     """A Krylov space that grows."""
 
     basis: PyTree
-    duals: PyTree  # products of the basis with M; empty where that is the identity
+    duals: PyTree  # products of the basis with M; None where that is the identity
     projected: Float[Array, "k k"]
     following: PyTree  # what the next vector is made of, before the preconditioner
     length: Float[Array, ""]  # of that
@@ -227,7 +227,9 @@ def _explore(
         dual = scaled(space.following, inverse)
         vector = apply(dual)
         basis = put(space.basis, space.spanned, vector)
-        duals = () if space.duals == () else put(space.duals, space.spanned, dual)
+        duals = space.duals
+        if duals is not None:
+            duals = put(duals, space.spanned, dual)
         image = place.product(vector)
         row = coordinates(basis, image)
         projected = space.projected.at[space.spanned].set(row)
@@ -255,7 +257,7 @@ def _explore(
     zero = jnp.zeros((), jnp.int32)
     space = _Space(
         basis=_empty(place.params, k),
-        duals=() if place.precondition is None else _empty(place.params, k),
+        duals=None if place.precondition is None else _empty(place.params, k),
         projected=jnp.zeros((k, k), dtype),
         following=place.grad,
         length=slope,
@@ -275,7 +277,7 @@ def _explore(
 
 def _orthogonal(space: _Space, vector: PyTree) -> PyTree:
     """What is left of a dual vector beside the space."""
-    duals = space.basis if space.duals == () else space.duals
+    duals = space.basis if space.duals is None else space.duals
     for _ in range(2):
         vector = minus(vector, combine(coordinates(space.basis, vector), duals))
     return vector
