@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from jaxcalc import problems
 from jaxcalc.comparison import Comparison, compare, load
-from jaxcalc.minimization import Solution, Status, minimize
+from jaxcalc.minimization import Solution, Status, minimize, minimize_many
 from jaxcalc.optimizers import (
     cubic,
     newton,
@@ -32,6 +32,7 @@ __all__ = [
     "gradient_flow",
     "load",
     "minimize",
+    "minimize_many",
     "newton",
     "newton_cg",
     "problems",

@@ -1,0 +1,191 @@
+"""Minimize from many starts, and say which minima there are."""
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax.sharding import Mesh
+from jaxtyping import Array, Float, PyTree
+
+from jaxcalc import _checks, _programs
+from jaxcalc.minimization._examine import (
+    check_arguments,
+    examine_hessian,
+    tolerance,
+)
+from jaxcalc.minimization._queue import bytes_of_lane, queue, suits_batches
+from jaxcalc.minimization.loop import Functions
+from jaxcalc.minimization.solutions import ManySolutions
+
+# Lanes side by side: what they hold fits in a cache. LAPACK takes a batch one by one;
+# where the matrices are small the rest of a step still gains (Rosenbrock 10: 16 lanes
+# take a third of the time of one), beyond that it does not.
+_CACHE = 2**18
+_MOST_LANES = 512
+_MOST_FACTORED = 16
+_SMALL = 32
+
+
+def minimize_many(
+    loss: Callable[..., Any],
+    starts: PyTree,
+    optimizer: optax.GradientTransformation,
+    *,
+    args: tuple[Any, ...] = (),
+    max_steps: int = 1000,
+    tol: float | Float[Array, ""] | None = None,
+    hessian_fn: Callable[..., Any] | None = None,
+    residual_fn: Callable[..., Any] | None = None,
+    memory: int = 2**28,
+    lanes: int | None = None,
+    devices: Sequence[Any] | None = None,
+) -> ManySolutions:
+    """Minimize `loss(params, *args)` from every one of many starts.
+
+    A number of lanes run side by side in one compiled program. When a lane ends, its
+    result is put away and the next start takes its place, so that the work is what the
+    runs need, not what the slowest of a batch needs; only the last ones wait for each
+    other. Optimizers that factorize large matrices run one lane at a time, since a
+    batch of factorizations is no faster than one after the other.
+
+    No trace is kept; for that, `jax.vmap` over `minimize` does it.
+
+    Args:
+        loss: `loss(params, *args)`, a floating scalar.
+        starts: Where to start: as the parameters, with a leading axis for the starts.
+        optimizer: Any optax optimizer.
+        args: Data of the loss, the same for every start.
+        max_steps: Steps after which a run ends.
+        tol: As in `minimize`.
+        hessian_fn: As in `minimize`.
+        residual_fn: As in `minimize`.
+        memory: Bytes that the runs under way, and the starts and results of those that
+            are handed to the devices together, may take.
+        lanes: How many runs lie side by side; by default what fits in a core's cache.
+        devices: Where to run; by default all devices of this process. The starts are
+            spread over them, and each works off its own part.
+
+    Returns:
+        All ends, the best of them, and the distinct minima that were found.
+
+    Raises:
+        TypeError: As for `minimize`.
+        ValueError: As for `minimize`; there are no starts, their leading axes differ,
+            or `memory` does not suffice for a single run.
+    """
+    starts = _checks.floating_params("starts", starts)
+    count = _leading(starts)
+    max_steps = _checks.positive_int("max_steps", max_steps, minimum=0)
+    memory = _checks.positive_int("memory", memory)
+    functions = Functions(loss, None, hessian_fn, residual_fn)
+    check_arguments(functions, optimizer, args)
+    first = jax.tree.map(lambda leaf: leaf[0], starts)
+    wide = lanes or _lanes(functions, first, optimizer, args)
+    wide = min(_checks.positive_int("lanes", wide), count)
+    devices = jax.local_devices() if devices is None else devices
+    part = _part(functions, first, optimizer, args, memory, wide, count, len(devices))
+
+    def quickly() -> bool:  # asked when the program is new
+        if hessian_fn is not None:
+            examine_hessian(hessian_fn, first, args)
+        return True
+
+    run = _programs.compiled(
+        _build, functions, optimizer, max_steps, wide, tuple(devices), quickly=quickly
+    )
+    together = part * len(devices)
+    ends = []
+    for begin in range(0, count, together):
+        here = min(together, count - begin)
+        taken = jax.tree.map(functools.partial(_taken, begin, here, together), starts)
+        left = np.clip(here - part * np.arange(len(devices)), 0, part).astype(np.int32)
+        out = run(taken, left, tolerance(tol, first), args)
+        ends.append(jax.tree.map(functools.partial(_first, here), out))
+    return ManySolutions(*jax.tree.map(lambda *parts: np.concatenate(parts), *ends))
+
+
+def _build(
+    functions: Functions,
+    optimizer: optax.GradientTransformation,
+    max_steps: int,
+    wide: int,
+    devices: tuple[Any, ...],
+) -> Callable[..., Any]:
+    work_off = queue(functions, optimizer, max_steps, wide)
+
+    def alone(starts: PyTree, left: Array, tol: Any, args: Any) -> Any:
+        return work_off(starts, left[0], tol, args)
+
+    if len(devices) == 1:
+        return alone
+    mesh = Mesh(np.asarray(devices), ("starts",))
+    along, everywhere = jax.P("starts"), jax.P()
+    return jax.shard_map(
+        alone,
+        mesh=mesh,
+        in_specs=(along, along, everywhere, everywhere),
+        out_specs=along,
+        check_vma=False,
+    )
+
+
+def _leading(starts: PyTree) -> int:
+    lengths = {np.shape(leaf)[:1] for leaf in jax.tree.leaves(starts)}
+    if () in lengths or len(lengths) > 1:
+        shapes = [np.shape(leaf) for leaf in jax.tree.leaves(starts)]
+        raise ValueError(
+            "`starts` must have one leading axis that counts the starts, got leaves of "
+            f"shapes {shapes}: stack them, for example with jnp.stack"
+        )
+    return lengths.pop()[0]
+
+
+def _lanes(functions: Functions, first: PyTree, optimizer: Any, args: Any) -> int:
+    size = bytes_of_lane(functions, first, optimizer, args)
+    most = _MOST_LANES
+    if not suits_batches(functions, first, optimizer, args):
+        n = sum(leaf.size for leaf in jax.tree.leaves(first))
+        most = _MOST_FACTORED if n <= _SMALL else 1
+    return max(1, min(most, max(8, _CACHE // size)))
+
+
+def _part(
+    functions: Functions,
+    first: PyTree,
+    optimizer: Any,
+    args: Any,
+    memory: int,
+    wide: int,
+    count: int,
+    devices: int,
+) -> int:
+    """How many starts each device is handed at a time."""
+    lane = bytes_of_lane(functions, first, optimizer, args)
+    # A start and its end: point, value, norm, status, steps, and six counts.
+    row = 2 * sum(leaf.nbytes for leaf in jax.tree.leaves(first)) + 48
+    # Old and new lanes, and what a step computes in between, are about four times one.
+    left = memory - 4 * wide * lane * devices
+    if left < row * devices:
+        least = (4 * wide * lane + row) * devices
+        raise ValueError(
+            f"`memory` of {memory} bytes does not suffice for {wide} runs side by side "
+            f"on {devices} device(s): give at least {least}, or fewer `lanes`"
+        )
+    return max(1, min(left // (row * devices), -(-count // devices)))
+
+
+def _taken(begin: int, here: int, length: int, leaf: Array) -> Array:
+    """Some starts, and repetitions of the first that nobody will run."""
+    taken = leaf[begin : begin + here]
+    if here == length:
+        return taken
+    more = jnp.broadcast_to(taken[:1], (length - here, *leaf.shape[1:]))
+    return jnp.concatenate([taken, more])
+
+
+def _first(here: int, leaf: Array) -> np.ndarray:
+    return np.asarray(leaf)[:here]
