@@ -19,6 +19,7 @@ from jaxcalc.losses.models import (
     logistic,
     mlp,
 )
+from jaxcalc.losses.products import softmax_hessian_product
 from jaxcalc.losses.regression import huber_loss, mean_squared_error, ridge_penalty
 
 __all__ = [
@@ -38,4 +39,5 @@ __all__ = [
     "ridge_penalty",
     "softmax_cross_entropy",
     "softmax_hessian",
+    "softmax_hessian_product",
 ]
