@@ -114,8 +114,9 @@ def gather(traced: Traced, a: float, b: float, order: int) -> Gathered:
         places = cut([p for p in uncut if p.nature is None], _rough(uncut))
     complete = not rows
     if order == 2:  # breaks are told by f' alone
-        undecided = [(low, high) for low, high in undecided if high - low > _POINT]
-        complete = not any(high - low > _POINT * (b - a) for (low, high), _ in rows)
+        wide = _POINT * (b - a)
+        undecided = [(low, high) for low, high in undecided if high - low > wide]
+        complete = not any(high - low > wide for (low, high), _ in rows)
     return Gathered(places, undecided, complete)
 
 

@@ -114,9 +114,17 @@ class Traced:
             found = function((lo, hi))
             value, slope = found[-2:]
             regular = np.logical_and.reduce([x.regular for x in found])
-            nowhere = np.logical_or.reduce([np.isnan(x.lo) for x in found[:1]])
-            lower, upper = (np.where(nowhere, np.nan, x) for x in value[:2])
-            return Enclosed(Interval(lower, upper, value.regular), slope, regular)
+            lower, upper = value.lo, value.hi
+            # No derivative where there are values is no end of the domain.
+            lost = np.isnan(lower) & ~np.isnan(found[0].lo)
+            if lost.any():
+                lower = np.where(lost, -np.inf, lower)
+                upper = np.where(lost, np.inf, upper)
+            nowhere = np.isnan(found[0].lo)
+            if nowhere.any():
+                lower, upper = (np.where(nowhere, np.nan, x) for x in (lower, upper))
+            enclosed = Interval(lower, upper, value.regular & ~lost)
+            return Enclosed(enclosed, slope, regular & ~lost)
 
         if order not in self._boxed.tried:
             try:

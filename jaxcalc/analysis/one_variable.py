@@ -35,11 +35,12 @@ def study(
 
     The work is done in float64, whatever the setting of JAX, because it is about the
     function and not about its rounding. f' and f'' are those of automatic
-    differentiation; where they do not agree with the values, a note says so.
+    differentiation, and what is proved is about them; where they clearly do not agree
+    with the values, nothing is graded proved, and a note says so.
 
     A root of f' that is not simple, as that of $x^4$, is found but not proved. Two
     breaks closer than a cell of the scan (`find_breaks`) may be taken for one. Costs
-    about 20 ms for a smooth function after the first call, which traces and compiles;
+    4 to 20 ms for a smooth function after the first call, which traces and compiles;
     breaks cost 50 to 200 ms more.
 
     Args:

@@ -336,6 +336,18 @@ def test_a_wrong_derivative_proves_nothing():
     assert "check_derivatives" in str(found)
 
 
+def test_a_derivative_that_is_nowhere_is_not_proved_anything():
+    @jax.custom_jvp
+    def f(x):
+        return x**2
+
+    f.defjvp(lambda x, t: (f(*x), t[0] * jnp.nan))
+    found = study(f, -1, 2)
+    assert not found.proved
+    assert "undefined" not in words(found.monotone)
+    assert found.minimum.evidence is Evidence.UNRESOLVED
+
+
 def test_the_custom_rules_of_reverse_mode_are_taken():
     @jax.custom_vjp
     def f(x):

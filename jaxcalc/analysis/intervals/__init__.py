@@ -38,12 +38,9 @@ so that bounds become sharp only as boxes become small.
 """
 
 from jaxcalc.analysis.intervals._basic import Interval
+from jaxcalc.analysis.intervals._rules import UnknownPrimitiveError
 from jaxcalc.analysis.intervals.function import IntervalFunction, interval_function
-from jaxcalc.analysis.intervals.interpreter import (
-    UnknownPrimitiveError,
-    evaluate,
-    unknown_primitives,
-)
+from jaxcalc.analysis.intervals.interpreter import evaluate, unknown_primitives
 
 __all__ = [
     "Interval",

@@ -8,11 +8,8 @@ import numpy as np
 from jax.extend.core import ClosedJaxpr
 
 from jaxcalc.analysis.intervals._basic import Interval
-from jaxcalc.analysis.intervals.interpreter import (
-    UnknownPrimitiveError,
-    evaluate,
-    unknown_primitives,
-)
+from jaxcalc.analysis.intervals._rules import UnknownPrimitiveError
+from jaxcalc.analysis.intervals.interpreter import evaluate, unknown_primitives
 
 
 class IntervalFunction:

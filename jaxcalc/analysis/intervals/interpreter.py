@@ -1,6 +1,6 @@
 """Walk through a jaxpr, with an interval for every value."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -8,7 +8,7 @@ import numpy as np
 from jax.extend.core import ClosedJaxpr, Jaxpr
 
 from jaxcalc.analysis.intervals import _basic, _piecewise, _structure
-from jaxcalc.analysis.intervals import _elementary as elementary
+from jaxcalc.analysis.intervals import _rules as rules
 from jaxcalc.analysis.intervals import _simplify as simplify
 from jaxcalc.analysis.intervals._basic import Interval
 
@@ -17,71 +17,6 @@ _LONGEST_SCAN = 4096
 # What max and min were made of, by the identity of their lower bounds: their derivative
 # asks which operand the result is equal to.
 _Chosen = dict[int, tuple[str, Interval, Sequence[Interval]]]
-
-# Rules of (operands...), which need no parameters.
-_PLAIN: dict[str, Callable[..., Interval]] = {
-    **elementary.ELEMENTARY,
-    "add": _basic.add,
-    "add_any": _basic.add,
-    "sub": _basic.sub,
-    "mul": _basic.mul,
-    "div": _basic.div,
-    "neg": _basic.neg,
-    "pow": elementary.power,
-    "atan2": elementary.atan2,
-    "xlogy": elementary.log_of_product,
-    "abs": _piecewise.absolute,
-    "cbrt": _piecewise.cbrt,
-    "sign": _piecewise.sign,
-    "floor": _piecewise.floor,
-    "ceil": _piecewise.ceil,
-    "max": _piecewise.maximum,
-    "min": _piecewise.minimum,
-    "clamp": _piecewise.clamp,
-    "rem": _piecewise.remainder,
-    "lt": _piecewise.less,
-    "le": _piecewise.less_equal,
-    "gt": lambda x, y: _piecewise.less(y, x),
-    "ge": lambda x, y: _piecewise.less_equal(y, x),
-    "eq": _piecewise.equal,
-    "ne": lambda x, y: _piecewise.negated(_piecewise.equal(x, y)),
-    "is_finite": _piecewise.finite,
-    "select_n": _piecewise.select,
-}
-# Of truth values alone; on whole numbers they work bit by bit.
-_LOGIC: dict[str, Callable[..., Interval]] = {
-    "and": _piecewise.both,
-    "or": _piecewise.either,
-    "xor": _piecewise.unlike,
-    "not": _piecewise.negated,
-    "reduce_or": lambda x: x,
-}
-_UNCHANGED = {"copy", "copy_p", "stop_gradient", "optimization_barrier", "name"}
-_UNCHANGED |= {"pvary", "reduce_precision", "device_put"}
-_CALLS = {"jit": "jaxpr", "pjit": "jaxpr", "closed_call": "call_jaxpr"}
-_CALLS |= {"core_call": "call_jaxpr", "checkpoint": "jaxpr", "remat2": "jaxpr"}
-_CALLS |= {"custom_jvp_call": "call_jaxpr", "custom_vjp_call": "call_jaxpr"}
-_CALLS |= {"custom_vjp_call_jaxpr": "fun_jaxpr"}
-# Which operands hold numbers; the others are indices.
-_MOVED = {"gather": [0], "dynamic_slice": [0], "dynamic_update_slice": [0, 1]}
-_OTHERS = {"integer_pow", "convert_element_type", "round", "iota", "dot_general"}
-_OTHERS |= {
-    "empty",
-    "empty2",
-    "concatenate",
-    "stack",
-    "unstack",
-    "split",
-    "pad",
-    "cond",
-    "scan",
-}
-_KNOWN = {*_PLAIN, *_UNCHANGED, *_CALLS, *_MOVED, *_OTHERS}
-_KNOWN |= {*_structure.STRUCTURE, *_structure.REDUCTIONS}
-
-
-class UnknownPrimitiveError(NotImplementedError):
-    """The interpreter has no rule for a primitive, or none for its parameters."""
 
 
 def evaluate(closed: ClosedJaxpr, boxes: Sequence[Interval]) -> list[Interval]:
@@ -121,10 +56,10 @@ def unknown_primitives(closed: ClosedJaxpr) -> tuple[str, ...]:
 def _collect(jaxpr: Jaxpr, found: dict[str, None]) -> None:
     for eqn, _ in simplify.plan(jaxpr)[0]:
         name = eqn.primitive.name
-        if name in _LOGIC:
+        if name in rules.LOGIC:
             if not _is_truth(eqn.invars[0]):
                 found[name] = None
-        elif name not in _KNOWN or (name == "sort" and len(eqn.invars) > 1):
+        elif name not in rules.KNOWN or (name == "sort" and len(eqn.invars) > 1):
             found[name] = None
         for inner in _inner(eqn):
             _collect(inner, found)
@@ -132,8 +67,8 @@ def _collect(jaxpr: Jaxpr, found: dict[str, None]) -> None:
 
 def _inner(eqn: Any) -> list[Jaxpr]:
     name, params = eqn.primitive.name, eqn.params
-    if name in _CALLS:
-        return [_open(params[_CALLS[name]])]
+    if name in rules.CALLS:
+        return [_open(params[rules.CALLS[name]])]
     if name == "cond":
         return [_open(branch) for branch in params["branches"]]
     return [_open(params["jaxpr"])] if name == "scan" else []
@@ -175,8 +110,8 @@ def _step(
     eqn: Any, values: Sequence[Interval], varies: Sequence[bool], chosen: _Chosen
 ) -> tuple[list[Interval], list[bool]]:
     name = eqn.primitive.name
-    if name in _CALLS:
-        return _call(eqn.params[_CALLS[name]], values, varies, chosen)
+    if name in rules.CALLS:
+        return _call(eqn.params[rules.CALLS[name]], values, varies, chosen)
     if name == "cond":
         return _cond(eqn.params["branches"], values, varies, chosen)
     if name == "scan":
@@ -242,66 +177,22 @@ def _apply(eqn: Any, values: Sequence[Interval]) -> list[Interval]:
     same = len(values) == 2 and values[0].lo is values[1].lo
     if same and (found := _piecewise.same_operand(name, values[0])) is not None:
         return [found]
-    if name in _PLAIN:
-        return [_PLAIN[name](*values)]
-    if name in _LOGIC and _is_truth(eqn.invars[0]) and name != "reduce_or":
-        return [_LOGIC[name](*values)]
-    if name in _UNCHANGED:
+    if name in rules.PLAIN:
+        return [rules.PLAIN[name](*values)]
+    if name in rules.LOGIC and _is_truth(eqn.invars[0]) and name != "reduce_or":
+        return [rules.LOGIC[name](*values)]
+    if name in rules.UNCHANGED:
         return list(values)
     if name in _structure.STRUCTURE:
         return [_structure.STRUCTURE[name](params, values[0])]
     if name in _structure.REDUCTIONS:
         return [_structure.REDUCTIONS[name](params, values[0])]
-    if name in _MOVED:
+    if name in rules.MOVED:
         found = _structure.moved_by_jax(
-            eqn.primitive, params, list(values), _MOVED[name]
+            eqn.primitive, params, list(values), rules.MOVED[name]
         )
         return [found]
-    return _with_parameters(eqn, values)
-
-
-def _with_parameters(eqn: Any, values: Sequence[Interval]) -> list[Interval]:
-    name, params = eqn.primitive.name, eqn.params
-    if name == "integer_pow":
-        return [elementary.integer_pow(values[0], params["y"])]
-    if name == "convert_element_type":
-        return [_converted(values[0], eqn)]
-    if name == "round":
-        return [
-            _piecewise.rounded(values[0], rounding_method=params["rounding_method"])
-        ]
-    if name in {"empty", "empty2"}:  # what a branch has no residual for
-        return [_basic.constant(np.zeros(eqn.outvars[0].aval.shape))]
-    if name == "iota":
-        shape, axis = params["shape"], params["dimension"]
-        counts = np.arange(shape[axis], dtype=float)
-        counts = counts.reshape([-1 if k == axis else 1 for k in range(len(shape))])
-        return [_basic.constant(np.broadcast_to(counts, shape))]
-    joined = {
-        "dot_general": _structure.dot_general,
-        "concatenate": _structure.concatenate,
-        "stack": _structure.stack,
-        "pad": _structure.pad,
-    }
-    if name in joined:
-        return [joined[name](params, *values)]
-    if name in {"unstack", "split"}:
-        return getattr(_structure, name)(params, values[0])
-    if name == "reduce_or":
-        flipped = _piecewise.negated(values[0])
-        every = _structure.REDUCTIONS["reduce_and"](params, flipped)
-        return [_piecewise.negated(every)]
-    raise UnknownPrimitiveError(name)
-
-
-def _converted(x: Interval, eqn: Any) -> Interval:
-    """Numbers as they are: rounding to a shorter float is left out."""
-    old, new = eqn.invars[0].aval.dtype, eqn.params["new_dtype"]
-    if np.issubdtype(new, np.bool_) and not np.issubdtype(old, np.bool_):
-        return _piecewise.negated(_piecewise.equal(x, _basic.constant(0.0)))
-    if np.issubdtype(new, np.integer) and np.issubdtype(old, np.floating):
-        return _piecewise.truncate(x)
-    return x
+    return rules.with_parameters(eqn, values)
 
 
 def _call(
@@ -347,7 +238,7 @@ def _scan(
     """A loop whose length is known, one turn after the other."""
     fixed, carried, length = (params[k] for k in ("num_consts", "num_carry", "length"))
     if length > _LONGEST_SCAN:
-        raise UnknownPrimitiveError(f"scan of {length} steps")
+        raise rules.UnknownPrimitiveError(f"scan of {length} steps")
     split = fixed + carried
     constants, carry, rows = values[:fixed], values[fixed:split], values[split:]
     moving = list(varies[fixed:split])
@@ -364,6 +255,6 @@ def _scan(
     if params["reverse"]:
         made.reverse()
     if not made:
-        raise UnknownPrimitiveError("scan of no steps")
+        raise rules.UnknownPrimitiveError("scan of no steps")
     columns = [_structure.stack({"axis": 0}, *c) for c in zip(*made, strict=True)]
     return [*carry, *columns], [*moving, *depends[carried:]]
