@@ -54,7 +54,7 @@ def critical_points(
             kind = _kind(place, left, right, float(here.value))
             if kind in {Kind.MINIMUM, Kind.MAXIMUM, Kind.INFLECTION, Kind.FLAT}:
                 kind, order = _degenerate(traced, place, kind, width)
-        found.append(_record(place, here, kind, order))
+        found.append(_record(place, here, kind, order, width))
     return found
 
 
@@ -117,8 +117,11 @@ def _degenerate(
 
 
 def _record(
-    place: Place, here: Samples, kind: Kind, order: int | None
+    place: Place, here: Samples, kind: Kind, order: int | None, width: float
 ) -> CriticalPoint:
+    error = max(place.x - place.low, place.high - place.x, 0.0)
+    if place.flat:  # of its ends: they are points of the grid, if it is not proved
+        error = 0.0 if place.evidence is Evidence.PROVED else width / 1024
     x, slope, curvature = place.x, float(here.slope), float(here.curvature)
     if math.isnan(here.value):
         slope = curvature = math.nan
@@ -133,7 +136,7 @@ def _record(
         value=float(here.value),
         slope=slope,
         curvature=curvature,
-        error=0.0 if place.flat else max(x - place.low, place.high - x, 0.0),
+        error=error,
         kind=kind,
         evidence=place.evidence,
         low=place.low,

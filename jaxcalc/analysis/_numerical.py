@@ -77,7 +77,8 @@ def _stretches(grid: np.ndarray, values: np.ndarray) -> list[Root]:
         if run.size:
             a, b = float(grid[run[0]]), float(grid[run[-1]])
             flat = run.size > 2
-            found.append(Root(simplest(a, b) if run.size < 3 else a, a, b, flat))
+            x = (a + b) / 2 if flat else simplest(a, b)
+            found.append(Root(x, a, b, flat))
     return found
 
 
