@@ -156,6 +156,7 @@ def test_a_nan_stays_one():
         assert np.isnan(values[4]), name
 
 
+@pytest.mark.slow
 def test_forward_over_reverse_and_reverse_over_forward_agree():
     f = functions.mish  # made of three of the others
 

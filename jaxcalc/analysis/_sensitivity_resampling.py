@@ -32,7 +32,7 @@ def local(model: Callable[..., Any]) -> Callable[..., tuple[Array, Array, Array]
             path = _path.integrate(f, baseline, x, tol, most)
             return jax.grad(f)(x), path.integral, path.converged
 
-        return jax.lax.map(one, X, batch_size=min(_BATCH, len(X)))
+        return jax.lax.map(one, X, batch_size=_batch(len(X)))
 
     return run
 
@@ -53,7 +53,8 @@ def resampled_means(bootstraps: int) -> Callable[..., Array]:
             often = jnp.zeros(len(values), values.dtype).at[chosen].add(1)
             return jnp.matmul(often, values, precision="highest") / len(values)
 
-        return jax.lax.map(one, jax.random.split(key, bootstraps), batch_size=_BATCH)
+        keys = jax.random.split(key, bootstraps)
+        return jax.lax.map(one, keys, batch_size=_batch(bootstraps))
 
     return run
 
@@ -97,13 +98,20 @@ def shuffled(
                 mixed = jax.vmap(lambda p: loss(p[chosen], y[chosen]))(outputs)
                 return jnp.mean(mixed) - loss(plain[chosen], y[chosen])
 
-            drawn = jax.lax.map(again, keys, batch_size=_BATCH)
+            drawn = jax.lax.map(again, keys, batch_size=_batch(bootstraps))
             return jnp.mean(worse) - value, drawn
 
         found, drawn = jax.lax.map(feature, jnp.arange(d))
         return value, found, drawn
 
     return run
+
+
+def _batch(count: int) -> int:
+    """A batch without a remainder, which would be compiled a second time."""
+    most = min(_BATCH, count)
+    even = [size for size in range(most // 4 + 1, most + 1) if count % size == 0]
+    return max(even, default=most)
 
 
 def _resample(key: Array, n: int) -> Array:

@@ -29,11 +29,14 @@ def network(x, params):
 
 @pytest.fixture(scope="module")
 def relu_network():
-    keys = jax.random.split(jax.random.key(1), 4)
-    params = losses.init_mlp(keys[0], (4, 12, 12, 1), scaling="he")
-    for key, layer in zip(keys[1:], params):  # kinks away from the origin
-        layer["b"] = 0.5 * jax.random.normal(key, layer["b"].shape)
-    return params
+    rng = np.random.default_rng(1)
+    return [
+        {
+            "w": jnp.asarray(rng.normal(size=(d, k)) * np.sqrt(2 / d)),
+            "b": jnp.asarray(0.5 * rng.normal(size=k)),  # kinks away from the origin
+        }
+        for d, k in ((4, 12), (12, 12), (12, 1))
+    ]
 
 
 def test_the_rules_are_gauss_legendre_and_exact_to_degree_22():
@@ -100,6 +103,7 @@ def test_a_jump_can_not_be_attributed_and_the_gap_says_how_much():
     assert found.panels < 100
 
 
+@pytest.mark.slow
 def test_too_few_panels_end_unconverged_and_a_nan_too(relu_network):
     x = jnp.array([2.0, -3.0, 1.0, 4.0])
     found = integrated_gradients(network, x, relu_network, tol=1e-9, max_panels=3)
@@ -109,6 +113,7 @@ def test_too_few_panels_end_unconverged_and_a_nan_too(relu_network):
     assert np.isnan(broken.gap)
 
 
+@pytest.mark.slow
 def test_the_baseline_itself_gets_nothing():
     found = integrated_gradients(linear, INPUTS, WEIGHTS, baseline=INPUTS)
     assert found.gap == 0
@@ -125,12 +130,14 @@ def test_a_saturated_unit_is_invisible_to_first_order_alone():
     close(integrated_gradients(saturated, 2.0).attribution, 1.0, rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_it_works_under_vmap():
     x = jnp.array([[1.0, 2.0], [0.3, -1.0]])
     found = jax.vmap(lambda x: integrated_gradients(lambda x: x[0] * x[1], x))(x)
     close(found.attribution, np.prod(x, axis=1)[:, None] * np.full(2, 0.5))
 
 
+@pytest.mark.slow
 def test_smoothing_a_corner_gives_the_normal_distribution():
     # E sign(x + σ z) = 2 Φ(x/σ) - 1 = erf(x / (σ √2)).
     found = smooth_gradient(jnp.abs, 0.3, deviation=0.5, samples=4000)

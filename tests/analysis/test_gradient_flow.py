@@ -189,6 +189,7 @@ def test_what_can_not_be_told_is_not_called_healthy(value, params, why):
     assert why in flow.sentence
 
 
+@pytest.mark.slow
 def test_layers_below_the_rounding_of_their_parameters_are_named():
     scale = [jnp.float32(1e-9), jnp.float32(1.0), jnp.float32(1.0)]
     flow = gradient_flow(
@@ -199,6 +200,7 @@ def test_layers_below_the_rounding_of_their_parameters_are_named():
     assert "In 1 of 3 layers" in flow.sentence
 
 
+@pytest.mark.slow
 def test_a_run_records_its_flow_and_the_verdicts_follow():
     # Gradient descent on Σ (w₀ w₁ w₂ - 1)²/2, once from small weights.
     def value(params, target):
@@ -229,6 +231,45 @@ def test_a_run_records_its_flow_and_the_verdicts_follow():
     assert flow_history(observed).verdicts == history.verdicts
 
 
+def test_a_history_is_judged_point_by_point_up_to_its_end():
+    rms = np.array(
+        [
+            [1e-9, 1e-5, 1e-1],
+            [1.0, 1.0, 1.0],
+            [1e9, 1e5, 10.0],
+            [0.0, 1.0, 1.0],
+            [np.nan, 1.0, 1.0],
+            [np.nan, np.nan, np.nan],
+            [np.nan, np.nan, np.nan],
+        ]
+    )
+    parameters = np.where(np.arange(7)[:, None] < 6, 1.0, np.nan * rms)
+    observed = LayerNorms(*(jnp.asarray(a) for a in (rms, rms, parameters)))
+    history = flow_history(observed)
+    assert history.verdicts == (
+        "vanishing",
+        "healthy",
+        "exploding",
+        "vanishing",
+        "not finite",
+        "not finite",
+    )
+    close(history.rate[:3], [1e-4, 1.0, 1e4])
+    close(history.change[:3], [1e-8, 1.0, 1e8])
+    assert flow_history(observed, length=2).verdicts == ("vanishing", "healthy")
+    lines = str(history).splitlines()
+    assert len(lines) == 5
+    assert lines[0] == "from point 0: vanishing, 0.0001 per layer"
+
+
+def test_what_is_observed_is_the_gradient_of_the_loss():
+    params = orthogonal(0.5)[:2]
+    found = jax.jit(observe_flow(loss))(params, X)
+    grads = jax.grad(loss)(params, X)
+    close(found.norm, [np.linalg.norm(g) for g in grads])
+
+
+@pytest.mark.slow
 def test_a_run_that_diverged_is_not_finite_at_its_end():
     def steep(params):
         return jnp.sum(jnp.exp(params[0] ** 2 + params[1] ** 2))

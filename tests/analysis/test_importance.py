@@ -33,7 +33,7 @@ def of_linear():
         loss=losses.mean_squared_error,
         feature_names=NAMES,
         repeats=40,
-        bootstraps=200,
+        bootstraps=100,
     )
 
 
@@ -61,12 +61,13 @@ def test_the_table_has_names_and_intervals(of_linear):
     printed = str(of_linear)
     lines = printed.splitlines()
     assert [line.split()[0] for line in lines[2:]] == ["two", "one", "three", "none"]
-    assert "95% intervals (200 resamples)" in lines[0]
+    assert "95% intervals (100 resamples)" in lines[0]
     assert "shuffled 40 times" in lines[0]
     assert "[" in lines[2]
     assert "<table>" in of_linear._repr_html_()
 
 
+@pytest.mark.slow
 def test_the_bootstrap_interval_is_that_of_the_normal_theory():
     found = importance(curved, PARAMS, X, bootstraps=2000)
     slopes = np.abs(jax.vmap(jax.grad(lambda x: curved(PARAMS, x[None])[0]))(X))
@@ -119,6 +120,7 @@ def test_permutation_importance_is_that_of_scikit_learn():
     )
 
 
+@pytest.mark.slow
 def test_intervals_of_permutation_cover_what_other_examples_give():
     y = curved(PARAMS, X) + 0.3 * RNG.normal(size=N)
     options = {"loss": losses.mean_squared_error, "bootstraps": 300}
@@ -133,6 +135,7 @@ def test_intervals_of_permutation_cover_what_other_examples_give():
     assert np.all(np.abs(half.permutation - other.permutation) <= 1.5 * width + 1e-12)
 
 
+@pytest.mark.slow
 def test_float32_stays_float32():
     x = X.astype(jnp.float32)
     params = jax.tree.map(lambda p: p.astype(jnp.float32), PARAMS)
@@ -141,6 +144,7 @@ def test_float32_stays_float32():
     assert found.converged == 1
 
 
+@pytest.mark.slow
 def test_examples_whose_attributions_do_not_add_up_are_counted():
     def jump(params, X):
         return jnp.where(X[:, 0] > 1, 1.0, 0.0) + params * X[:, 1]

@@ -74,6 +74,7 @@ def test_a_covariance_goes_through_the_jacobian():
     close(found.uncertainty, np.sqrt(np.diag(COVARIANCE)))
 
 
+@pytest.mark.slow
 def test_equal_deviations_as_a_matrix_give_the_same_answer():
     a = sensitivity(quotient, QUOTIENT, uncertainty=DEVIATIONS)
     b = sensitivity(quotient, QUOTIENT, uncertainty=np.diag(DEVIATIONS**2))
@@ -81,6 +82,7 @@ def test_equal_deviations_as_a_matrix_give_the_same_answer():
     close(a.share, b.share)
 
 
+@pytest.mark.slow
 def test_units_of_very_different_size_do_not_drown_each_other():
     # In float32 the small variance is 1e-20 of the large one.
     x = jnp.array([1e-6, 1e6], jnp.float32)
@@ -96,6 +98,7 @@ def test_units_of_very_different_size_do_not_drown_each_other():
     close(tiny.share, np.float32([0.5, 0.5]))
 
 
+@pytest.mark.slow
 def test_the_distance_from_linear_is_that_of_the_second_order():
     # Of x² the rest is δ², whose root mean square is √3 σ².
     found = sensitivity(
@@ -106,6 +109,7 @@ def test_the_distance_from_linear_is_that_of_the_second_order():
     assert "Do not trust" in str(found)
 
 
+@pytest.mark.slow
 def test_the_stated_deviation_is_the_one_of_many_draws():
     found = sensitivity(quotient, QUOTIENT, uncertainty=COVARIANCE)
     draws = np.random.default_rng(0).multivariate_normal(QUOTIENT, COVARIANCE, 100_000)
@@ -120,6 +124,7 @@ def test_a_flat_point_is_not_called_certain():
     assert np.isnan(found.share)
 
 
+@pytest.mark.slow
 def test_a_constant_is_certain():
     found = sensitivity(lambda x: 0 * x + 2, 1.0, uncertainty=0.1)
     assert found.nonlinearity == 0
@@ -133,6 +138,7 @@ def test_draws_outside_of_the_domain_are_counted():
     assert "left the model's domain" in str(found)
 
 
+@pytest.mark.slow
 def test_rounding_alone_is_not_called_nonlinear():
     # The deviation is far below the rounding of the output.
     found = sensitivity(lambda x: x + 1e8, jnp.float32(1.0), uncertainty=1e-3)
@@ -145,12 +151,14 @@ def test_an_elasticity_of_zero_output_is_not_a_number():
     assert "no meaning" in str(found)
 
 
+@pytest.mark.slow
 def test_a_derivative_that_is_not_finite_is_said():
     found = sensitivity(jnp.sqrt, 0.0, uncertainty=1e-3)
     assert not found.first_order_holds
     assert "not finite" in str(found)
 
 
+@pytest.mark.slow
 def test_it_works_under_vmap_and_prints_one_at_a_time():
     def one(x, deviation):
         return sensitivity(lambda x: jnp.sum(x**2), x, uncertainty=deviation)
