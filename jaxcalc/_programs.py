@@ -99,6 +99,18 @@ def compiled(
     return program.call
 
 
+def sees_tracers(*values: Any) -> bool:
+    """Whether functions see, or may see, values of a trace under way.
+
+    Args:
+        *values: Functions, optimizers, or containers of them.
+
+    Returns:
+        False outside of any trace.
+    """
+    return _tracing() and any(_holds_tracer(fingerprint(value)) for value in values)
+
+
 @functools.cache
 def _quick_options() -> dict[str, bool] | None:
     """What halves the compile time on a CPU, if this version of XLA knows it."""

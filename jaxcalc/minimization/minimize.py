@@ -13,6 +13,7 @@ from jaxcalc.minimization._examine import (
     examine_hessian,
     tolerance,
 )
+from jaxcalc.minimization.implicit import differentiable
 from jaxcalc.minimization.loop import (
     Functions,
     is_costly,
@@ -43,6 +44,19 @@ def minimize(
     The whole run is one compiled loop. It is compiled once for equal functions, equal
     optimizers and equal shapes; pass data in `args`, since an array that the loss
     closes over becomes a constant of the program. Works under `jax.jit` and `jax.vmap`.
+
+    The parameters and value of a solution can be differentiated with respect to the
+    data, in forward and reverse mode, by the implicit function theorem:
+
+    $$\frac{dx^\star}{da} = -H^{-1} \frac{\partial^2 f}{\partial x\,\partial a}, \qquad
+      \frac{df^\star}{da} = \frac{\partial f}{\partial a}$$
+
+    It is the derivative of the critical point, whatever led there: start, optimizer and
+    `tol` have none, nor has the trace. It is as accurate as the point. Where the run
+    did not converge it is NaN. Along directions in which the loss is flat the shortest
+    change is taken, in parameters scaled to a curvature of one; NaN if the data push
+    along them. Up to 300 parameters the Hessian is formed; beyond, conjugate gradients
+    multiply by it, and give NaN where they find no solution.
 
     A loss that diverges, or a run that can't go on, is no exception but a `Status`. A
     vanishing gradient does not tell a minimum from a saddle point; an optimizer that
@@ -88,11 +102,43 @@ def minimize(
             examine_hessian(hessian_fn, params, args)
         return is_costly(jax.eval_shape(optimizer.init, params))
 
-    run = _programs.compiled(_build, functions, optimizer, max_steps, quickly=quickly)
+    # Only what is being traced can be differentiated, or hide in a closure.
+    hidden = _programs.sees_tracers(functions, optimizer)
+    build = _build_hoisted if hidden else _build
+    run = _programs.compiled(build, functions, optimizer, max_steps, quickly=quickly)
     return run(params, tolerance(tol, params), args)
 
 
 def _build(
+    functions: Functions, optimizer: optax.GradientTransformation, max_steps: int
+) -> Callable[..., Any]:
+    return differentiable(
+        _build_run(functions, optimizer, max_steps),
+        lambda params, args: functions.loss(params, *args),
+    )
+
+
+def _build_hoisted(
+    functions: Functions, optimizer: optax.GradientTransformation, max_steps: int
+) -> Callable[..., Any]:
+    """The same for functions that close over what may be differentiated."""
+
+    def run(params: PyTree, tol: Float[Array, ""] | None, args: tuple[Any, ...]) -> Any:
+        alone = _build_run(functions, optimizer, max_steps)
+        alone, seen = jax.closure_convert(alone, params, tol, args)
+        loss, held = jax.closure_convert(
+            lambda params, *args: functions.loss(params, *args), params, *args
+        )
+        solve = differentiable(
+            lambda params, fixed, data: alone(params, fixed[0], data[0], *fixed[1]),
+            lambda params, data: loss(params, *data[0], *data[1]),
+        )
+        return solve(params, (tol, seen), (args, held))
+
+    return run
+
+
+def _build_run(
     functions: Functions, optimizer: optax.GradientTransformation, max_steps: int
 ) -> Callable[..., Any]:
     def run(params: PyTree, tol: Float[Array, ""] | None, args: tuple[Any, ...]) -> Any:
