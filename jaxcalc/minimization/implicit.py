@@ -53,7 +53,8 @@ def differentiable(run: Run, loss: Callable[[PyTree, PyTree], Any]) -> Run:
         return run(params, fixed, data)
 
     def rule(primals: tuple, tangents: tuple) -> tuple[Solution, Solution]:
-        solution = solve(*primals)
+        # Anew, and not `solve`: a cycle of both would keep what is traced alive.
+        solution = differentiable(run, loss)(*primals)
         still = jax.tree.map(_no_tangent, solution)
         data, treedef = jax.tree.flatten(primals[2])
         given = jax.tree.leaves(tangents[2], is_leaf=_is_zero)
@@ -110,7 +111,7 @@ def _dense_solver(
     point: PyTree,
     pull: Callable[[PyTree], list[Array]],
 ) -> tuple[Callable[..., PyTree], Bool[Array, ""]]:
-    """Solve in the eigenbasis of the scaled Hessian, and say if that is a derivative."""
+    """Solve in the eigenbasis of the scaled Hessian; whether that is a derivative."""
     # Parameters are scaled to a curvature of one, so that those of very different sizes
     # are no reason to call a direction flat. Flat directions are left out: of all the
     # answers that is the shortest.
