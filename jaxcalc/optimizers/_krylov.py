@@ -5,7 +5,6 @@ they keep their dtypes and their sharding. Lengths are measured by $\|s\|_M^2 = 
 s$, where $P = M^{-1}$ is the preconditioner; recurrences give them without $M$.
 """
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -14,9 +13,9 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
 from jaxcalc import _trees
+from jaxcalc.curvature.products import Matvec
 from jaxcalc.curvature.vectors import dot, random_like, scaled, small_dtype
-
-Matvec = Callable[[PyTree], PyTree]
+from jaxcalc.optimizers._operators import add
 
 # Rounding units, relative to the largest curvature met, below which a curvature has no
 # sign.
@@ -129,9 +128,19 @@ def descend(
     """
     looks, most, key = lookout
     dtype = small_dtype(grad)
+    damped = not isinstance(limits.damping, float)
+    # In units of the gradient its squares neither overflow nor vanish.
+    unit = _trees.max_abs(grad).astype(dtype)
+    unit = jnp.where((unit > 0) & jnp.isfinite(unit), unit, 1)
+    grad = scaled(grad, 1 / unit)
+    limits = limits._replace(damping=limits.damping / unit, least=limits.least / unit)
+
+    def shrunk(tangent: PyTree) -> PyTree:
+        return scaled(product(tangent), 1 / unit)
+
     apply = precondition or (lambda r: r)
     # Without damping, or where M is the identity, no product with M is needed.
-    dual = precondition is not None and not isinstance(limits.damping, float)
+    dual = precondition is not None and damped
 
     def right_side(index: Array) -> PyTree:
         return lax.cond(index == 0, lambda: grad, lambda: random_like(key, grad))
@@ -148,7 +157,7 @@ def descend(
         )
         cap = jnp.where(main, limits.products, most)
         b = right_side(index)
-        end = _iterate(product, b, apply, own, size, cap, found.largest, dual=dual)
+        end = _iterate(shrunk, b, apply, own, size, cap, found.largest, dual=dual)
         products = found.products + end.products
         # Of the lookout counts only what it met, and that it was there.
         met = end.negative | main
@@ -172,7 +181,12 @@ def descend(
         nothing, zero, zero, limits.radius, nothing, zero, zero, zero, no, no, no, count
     )
     first = jnp.where(active, 0, 2)
-    return lax.while_loop(lambda carry: carry[0] < 2, phase, (first, start))[1]
+    found = lax.while_loop(lambda carry: carry[0] < 2, phase, (first, start))[1]
+    return found._replace(
+        decrease=unit * found.decrease,
+        curvature=unit * found.curvature,
+        largest=unit * found.largest,
+    )
 
 
 def _iterate(
@@ -266,30 +280,3 @@ def _to_rim(left: Array, overlap: Array, span: Array) -> Array:
     """The larger root of `span t² + 2 overlap t = left`, without cancellation."""
     root = jnp.sqrt(jnp.maximum(overlap**2 + span * left, 0.0))
     return jnp.where(overlap > 0, left / (overlap + root), (root - overlap) / span)
-
-
-def add(a: PyTree, factor: Array | float, b: PyTree) -> PyTree:
-    """The vector `a + factor * b`, in the dtypes of `a`.
-
-    Args:
-        a: A vector.
-        factor: A scalar.
-        b: A vector.
-
-    Returns:
-        The vector.
-    """
-    factor = jnp.asarray(factor)
-    return jax.tree.map(lambda x, y: x + factor.astype(x.dtype) * y, a, b)
-
-
-def size_of(params: PyTree) -> int:
-    """How many numbers a tree holds.
-
-    Args:
-        params: A tree of arrays.
-
-    Returns:
-        The count.
-    """
-    return sum(leaf.size for leaf in jax.tree.leaves(params))

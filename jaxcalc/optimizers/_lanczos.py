@@ -18,6 +18,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
+from jaxcalc.curvature.products import Matvec
 from jaxcalc.curvature.vectors import (
     combine,
     coordinates,
@@ -29,8 +30,16 @@ from jaxcalc.curvature.vectors import (
     scaled,
     small_dtype,
 )
-from jaxcalc.optimizers._krylov import LOOKOUT, Matvec, size_of
-from jaxcalc.optimizers._matrix_free import Method, Outcome, Place, Planned, Trial
+from jaxcalc.optimizers._krylov import LOOKOUT
+from jaxcalc.optimizers._matrix_free import (
+    Method,
+    Outcome,
+    Place,
+    Planned,
+    Trial,
+    steepness,
+)
+from jaxcalc.optimizers._operators import size_of
 from jaxcalc.optimizers._pace import Forcing, next_forcing
 from jaxcalc.optimizers._subproblem import Step
 from jaxcalc.optimizers._trial import Verdict
@@ -132,8 +141,9 @@ def method(
         return plan._replace(bound=jnp.where(trial.length > 0, new, plan.bound))
 
     def replan(plan: SpacePlan, place: Place) -> Planned:
-        rate = next_forcing(plan.forcing, place.grad)
-        slope, space = _explore(plan, place, rate.now, solve, first, most)
+        slope = steepness(place)
+        rate = next_forcing(plan.forcing, slope)
+        space = _explore(plan, place, slope, rate.now, solve, first, most)
         largest = jnp.max(jnp.abs(space.projected))
         noise = 10 * len(space.projected) * jnp.finfo(slope.dtype).eps * largest
         new = SpacePlan(
@@ -160,21 +170,20 @@ def _empty(params: PyTree, count: int) -> PyTree:
 def _explore(
     plan: SpacePlan,
     place: Place,
+    slope: Float[Array, ""],
     tolerance: Float[Array, ""],
     solve: Solve,
     first: Callable[[Array, Array], Array],
     most: int | None,
-) -> tuple[Float[Array, ""], _Space]:
-    """The norm of the gradient, and the space that it and the lookout lead to."""
+) -> _Space:
+    """The space that the gradient and the lookout lead to."""
     n, k = size_of(place.params), _room(place.params, most)
     dtype = plan.slope.dtype
     eps = jnp.finfo(dtype).eps
     apply = place.precondition or (lambda r: r)
-    raw = apply(place.grad)
-    slope = jnp.sqrt(dot(place.grad, raw))
     # In the norm of the preconditioner the parameters are as long as if they lay along
     # the preconditioned gradient.
-    unit = slope / norm(raw)
+    unit = slope / norm(apply(place.grad))
     size = norm(place.params) * jnp.where(jnp.isfinite(unit), unit, 1.0)
 
     def seek(space: _Space) -> _Space:
@@ -272,7 +281,7 @@ def _explore(
     )
     seeks = place.active & ~(slope > 0) & place.lookout
     space = lax.cond(seeks, seek, lambda space: space, space)
-    return slope, lax.while_loop(lambda space: space.going, extend, space)
+    return lax.while_loop(lambda space: space.going, extend, space)
 
 
 def _orthogonal(space: _Space, vector: PyTree) -> PyTree:

@@ -20,10 +20,9 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
 from jaxcalc import _trees
 from jaxcalc._work import Work
-from jaxcalc.curvature import as_matrix, as_product
-from jaxcalc.curvature.products import like_params
-from jaxcalc.curvature.vectors import small_dtype
-from jaxcalc.optimizers._krylov import Matvec
+from jaxcalc.curvature.products import Matvec
+from jaxcalc.curvature.vectors import dot, norm, scaled, small_dtype
+from jaxcalc.optimizers._operators import evaluate, given, preconditioned
 from jaxcalc.optimizers._trial import Verdict, judge, negligible, require
 
 # How far the actual decrease may be from the predicted one for the curvature to count
@@ -104,6 +103,24 @@ class Place(NamedTuple):
     active: Bool[Array, ""]
     lookout: Bool[Array, ""]
     key: PRNGKeyArray
+
+
+def steepness(place: Place) -> Float[Array, ""]:
+    r"""The norm of the gradient that belongs to how steps are measured.
+
+    Args:
+        place: Where.
+
+    Returns:
+        $\sqrt{g^\top M^{-1} g}$.
+    """
+    if place.precondition is None:
+        return norm(place.grad)
+    # In units of the largest entry its squares neither overflow nor vanish.
+    largest = _trees.max_abs(place.grad).astype(small_dtype(place.grad))
+    unit = jnp.where((largest > 0) & jnp.isfinite(largest), largest, 1)
+    grad = scaled(place.grad, 1 / unit)
+    return unit * jnp.sqrt(dot(grad, place.precondition(grad)))
 
 
 class Planned(NamedTuple):
@@ -211,7 +228,7 @@ def _round(
     trial = method.propose(state.plan)
     step = jax.tree.map(lambda s: jnp.where(trying, s, 0), trial.step)
     at = jax.tree.map(jnp.add, params, step)
-    value, grad, product = _evaluate(value_fn, at, state.value.dtype)
+    value, grad, product = evaluate(value_fn, at, state.value.dtype)
     verdict = judge(state.value, state.grad, value, grad, step, trial.predicted)
     arrived = verdict.accepted | ~trying
     outcome = Outcome(verdict, state.value, value, grad)
@@ -228,12 +245,12 @@ def _round(
     planning = arrived & (~near | (state.looked & ~trying))
     lookout = near & ~known
     if hessian_fn is not None:
-        product = _given(hessian_fn, at, planning)
+        product = given(hessian_fn, at, planning)
     place = Place(
         params=at,
         grad=grad,
         product=product,
-        precondition=_preconditioner(method.preconditioner, at),
+        precondition=preconditioned(method.preconditioner, at),
         active=planning,
         lookout=lookout,
         key=jax.random.fold_in(jax.random.key(0), state.work.gradients),
@@ -252,49 +269,6 @@ def _round(
         plan=_trees.where(planning, planned.plan, learned),
     )
     return jax.tree.map(lambda s: jnp.where(arrived, s, 0), step), new
-
-
-def _evaluate(
-    value_fn: Callable[..., Any], at: PyTree, dtype: Any
-) -> tuple[Array, PyTree, Matvec]:
-    """Value, gradient, and products with the Hessian, from one linearization."""
-    (value, grad), push = jax.linearize(jax.value_and_grad(value_fn), at)
-    return value.astype(dtype), grad, lambda tangent: push(tangent)[1]
-
-
-def _given(
-    hessian_fn: Callable[..., Any], at: PyTree, planning: Bool[Array, ""]
-) -> Matvec:
-    """Products with the caller's curvature, which may be a matrix."""
-    curvature = hessian_fn(at)
-    if callable(curvature):
-        return as_product(curvature, at)
-
-    def matrix() -> Array:
-        return as_matrix(hessian_fn(at), at)
-
-    # A matrix is costly, and of no use where the trial is not accepted.
-    shape = jax.eval_shape(matrix)
-    nothing = jnp.zeros(shape.shape, shape.dtype)
-    return as_product(lax.cond(planning, matrix, lambda: nothing), at)
-
-
-def _preconditioner(
-    preconditioner: Callable[[PyTree], Matvec] | None, at: PyTree
-) -> Matvec | None:
-    if preconditioner is None:
-        return None
-    apply = preconditioner(at)
-    if not callable(apply):
-        raise TypeError(
-            "`preconditioner(params)` must return a function that multiplies a "
-            f"tangent, got {apply!r}"
-        )
-
-    def checked(tangent: PyTree) -> PyTree:
-        return like_params("preconditioner(params)(tangent)", apply(tangent), at)
-
-    return checked
 
 
 def _is_near(

@@ -3,10 +3,9 @@
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PyTree
+from jaxtyping import Array, Float
 
 from jaxcalc import _checks
-from jaxcalc.curvature.vectors import norm
 from jaxcalc.optimizers._trial import Verdict
 
 
@@ -59,21 +58,20 @@ def first_forcing(forcing: Any) -> float:
     return forcing
 
 
-def next_forcing(forcing: Forcing, grad: PyTree) -> Forcing:
-    """The accuracy that a step from a point with this gradient deserves.
+def next_forcing(forcing: Forcing, slope: Float[Array, ""]) -> Forcing:
+    """The accuracy that a step from a point with this slope deserves.
 
     Args:
         forcing: The last one.
-        grad: The gradient.
+        slope: The norm of the gradient.
 
     Returns:
         The next one.
     """
-    length = norm(grad)
-    steepest = jnp.maximum(forcing.steepest, length)
+    steepest = jnp.maximum(forcing.steepest, slope)
     # A third power: in softmax and chained Rosenbrock the square root takes a fifth
     # more products, as steps are more accurate than the model is.
-    wanted = (length / jnp.where(steepest > 0, steepest, 1)) ** (1 / 3)
+    wanted = (slope / jnp.where(steepest > 0, steepest, 1)) ** (1 / 3)
     return Forcing(forcing.most, jnp.minimum(wanted, forcing.most), steepest)
 
 

@@ -8,9 +8,9 @@ import optax
 from jaxtyping import Array, Float, PyTree
 
 from jaxcalc import _checks
+from jaxcalc.curvature.products import Matvec
 from jaxcalc.optimizers import _lanczos, _matrix_free
 from jaxcalc.optimizers._dense import Method, optimizer
-from jaxcalc.optimizers._krylov import Matvec
 from jaxcalc.optimizers._pace import first_forcing
 from jaxcalc.optimizers._subproblem import solve_cubic
 from jaxcalc.optimizers._trial import Verdict

@@ -8,15 +8,14 @@ import optax
 from jaxtyping import Array, Float, PyTree
 
 from jaxcalc import _checks, _trees
+from jaxcalc.curvature.products import Matvec
 from jaxcalc.curvature.vectors import dot, norm, scaled, small_dtype
 from jaxcalc.optimizers._krylov import (
     LOOKOUT,
     MOST_PRODUCTS,
     Descent,
     Limits,
-    Matvec,
     descend,
-    size_of,
 )
 from jaxcalc.optimizers._matrix_free import (
     Method,
@@ -25,7 +24,9 @@ from jaxcalc.optimizers._matrix_free import (
     Planned,
     Trial,
     optimizer,
+    steepness,
 )
+from jaxcalc.optimizers._operators import size_of
 from jaxcalc.optimizers._pace import Forcing, first_forcing, next_forcing, shortened
 
 # The complexity is of the same order for any factor here. With 1 the damping takes
@@ -132,8 +133,9 @@ def newton_cg(
 
     def replan(plan: LinePlan, place: Place) -> Planned:
         n = size_of(place.params)
-        rate = next_forcing(plan.forcing, place.grad)
-        bend = _DAMPING * jnp.sqrt(plan.sharpness * norm(place.grad))
+        slope = steepness(place)
+        rate = next_forcing(plan.forcing, slope)
+        bend = _DAMPING * jnp.sqrt(plan.sharpness * slope)
         found = descend(
             place.product,
             place.grad,

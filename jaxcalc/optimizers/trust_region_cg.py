@@ -8,6 +8,7 @@ import optax
 from jaxtyping import Array, Float, PyTree
 
 from jaxcalc import _checks, _trees
+from jaxcalc.curvature.products import Matvec
 from jaxcalc.curvature.vectors import dot, norm, scaled, small_dtype
 from jaxcalc.optimizers import _lanczos
 from jaxcalc.optimizers._krylov import (
@@ -15,9 +16,7 @@ from jaxcalc.optimizers._krylov import (
     MOST_PRODUCTS,
     Descent,
     Limits,
-    Matvec,
     descend,
-    size_of,
 )
 from jaxcalc.optimizers._matrix_free import (
     Method,
@@ -26,7 +25,9 @@ from jaxcalc.optimizers._matrix_free import (
     Planned,
     Trial,
     optimizer,
+    steepness,
 )
+from jaxcalc.optimizers._operators import size_of
 from jaxcalc.optimizers._pace import Forcing, first_forcing, next_forcing, shortened
 from jaxcalc.optimizers._subproblem import solve_ball
 from jaxcalc.optimizers.trust_region import next_radius
@@ -167,7 +168,8 @@ def trust_region_cg(
 
     def replan(plan: BallPlan, place: Place) -> Planned:
         n = size_of(place.params)
-        rate = next_forcing(plan.forcing, place.grad)
+        slope = steepness(place)
+        rate = next_forcing(plan.forcing, slope)
         most = max_products or min(2 * n, MOST_PRODUCTS)
         found = descend(
             place.product,
