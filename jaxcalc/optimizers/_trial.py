@@ -4,10 +4,10 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import optax
 from jaxtyping import Array, Bool, Float, PyTree
 
 from jaxcalc import _trees
+from jaxcalc.curvature.vectors import dot
 
 # The part of the predicted decrease that makes a step worth taking.
 ACCEPTABLE = 1e-4
@@ -55,7 +55,8 @@ def judge(
     eps = jnp.finfo(value.dtype).eps
     by_values = value - new_value
     both = jax.tree.map(jnp.add, grad, new_grad)
-    by_slopes = -0.5 * jnp.asarray(optax.tree.vdot(both, step), value.dtype)
+    # optax.tree.vdot would reshape, and so gather, what is sharded.
+    by_slopes = -0.5 * dot(both, step).astype(value.dtype)
     level = jnp.abs(by_values) <= eps ** (2 / 3) * jnp.abs(value)
     shrinks = _trees.max_abs(new_grad) < _trees.max_abs(grad)
     decrease = jnp.where(level, jnp.where(shrinks, by_slopes, 0.0), by_values)
