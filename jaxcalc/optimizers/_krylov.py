@@ -10,12 +10,12 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
+from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from jaxcalc import _trees
 from jaxcalc.curvature.products import Matvec
-from jaxcalc.curvature.vectors import dot, random_like, scaled, small_dtype
-from jaxcalc.optimizers._operators import add
+from jaxcalc.curvature.vectors import dot, scaled, small_dtype
+from jaxcalc.optimizers._operators import add, scattered_like
 
 # Rounding units, relative to the largest curvature met, below which a curvature has no
 # sign.
@@ -95,7 +95,7 @@ def descend(
     precondition: Matvec | None,
     limits: Limits,
     size: Float[Array, ""],
-    lookout: tuple[Bool[Array, ""], int, PRNGKeyArray],
+    lookout: tuple[Bool[Array, ""], int, Int[Array, ""]],
     active: Bool[Array, ""],
 ) -> Descent:
     r"""Minimize $g^\top s + \tfrac12 s^\top (H + \delta M) s$ by conjugate gradients.
@@ -112,7 +112,7 @@ def descend(
         precondition: The product with the inverse of $M$; None for the identity.
         limits: Where to end.
         size: Length of the parameters, for the first radius.
-        lookout: Whether to look out, the most products for it, and a key.
+        lookout: Whether to look out, the most products for it, and a seed.
         active: Whether to do anything at all.
 
     Returns:
@@ -126,7 +126,7 @@ def descend(
         algorithm with complexity guarantees for smooth unconstrained optimization,
         section 3.2, for conjugate gradients as an eigenvalue oracle.
     """
-    looks, most, key = lookout
+    looks, most, seed = lookout
     dtype = small_dtype(grad)
     damped = not isinstance(limits.damping, float)
     # In units of the gradient its squares neither overflow nor vanish.
@@ -143,7 +143,7 @@ def descend(
     dual = precondition is not None and damped
 
     def right_side(index: Array) -> PyTree:
-        return lax.cond(index == 0, lambda: grad, lambda: random_like(key, grad))
+        return lax.cond(index == 0, lambda: grad, lambda: scattered_like(seed, grad))
 
     def phase(carry: tuple[Array, Descent]) -> tuple[Array, Descent]:
         index, found = carry

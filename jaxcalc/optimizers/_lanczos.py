@@ -26,7 +26,6 @@ from jaxcalc.curvature.vectors import (
     minus,
     norm,
     put,
-    random_like,
     scaled,
     small_dtype,
 )
@@ -39,7 +38,7 @@ from jaxcalc.optimizers._matrix_free import (
     Trial,
     steepness,
 )
-from jaxcalc.optimizers._operators import size_of
+from jaxcalc.optimizers._operators import scattered_like, size_of
 from jaxcalc.optimizers._pace import Forcing, next_forcing
 from jaxcalc.optimizers._subproblem import Step
 from jaxcalc.optimizers._trial import Verdict
@@ -187,8 +186,8 @@ def _explore(
     size = norm(place.params) * jnp.where(jnp.isfinite(unit), unit, 1.0)
 
     def seek(space: _Space) -> _Space:
-        vector, length = random_like(place.key, place.grad), jnp.ones((), dtype)
-        vector = _orthogonal(space, vector)
+        seed = place.seed + space.spanned
+        vector = _orthogonal(space, scattered_like(seed, place.grad))
         length = jnp.sqrt(dot(vector, apply(vector)))
         going = (space.spanned < k) & (length > 0)
         return space._replace(

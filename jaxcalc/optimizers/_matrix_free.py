@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 import optax
 from jax import lax
-from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
+from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from jaxcalc import _trees
 from jaxcalc._work import Work
@@ -93,7 +93,7 @@ class Place(NamedTuple):
         precondition: The product with the preconditioner, or None.
         active: Whether a plan is wanted at all.
         lookout: Whether to look out for negative curvature that the gradient misses.
-        key: For a random vector.
+        seed: For a random vector.
     """
 
     params: PyTree
@@ -102,7 +102,7 @@ class Place(NamedTuple):
     precondition: Matvec | None
     active: Bool[Array, ""]
     lookout: Bool[Array, ""]
-    key: PRNGKeyArray
+    seed: Int[Array, ""]
 
 
 def steepness(place: Place) -> Float[Array, ""]:
@@ -253,7 +253,7 @@ def _round(
         precondition=preconditioned(method.preconditioner, at),
         active=planning,
         lookout=lookout,
-        key=jax.random.fold_in(jax.random.key(0), state.work.gradients),
+        seed=state.work.gradients,
     )
     planned = method.replan(learned, place)
     new = MatrixFreeState(

@@ -5,8 +5,9 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
-from jaxtyping import Array, Bool, PyTree
+from jaxtyping import Array, Bool, Int, PyTree
 
 from jaxcalc.curvature import as_matrix, as_product
 from jaxcalc.curvature.products import Matvec, like_params
@@ -110,3 +111,39 @@ def size_of(params: PyTree) -> int:
         The count.
     """
     return sum(leaf.size for leaf in jax.tree.leaves(params))
+
+
+def scattered_like(seed: Int[Array, ""], like: PyTree) -> PyTree:
+    """Draw numbers between -1 and 1 in the shape of a tree, by hashing their places.
+
+    They only have to have a part along every direction. `jax.random` takes a fifth of
+    the time in which a whole solve compiles, and its bits are better than is needed.
+
+    Args:
+        seed: A count.
+        like: A tree of floating arrays.
+
+    Returns:
+        The vector, sharded as the tree is.
+
+    References:
+        Appleby (2011), MurmurHash3, for the constants that mix the bits.
+    """
+    leaves, structure = jax.tree.flatten(like)
+
+    def draw(index: int, leaf: Array) -> Array:
+        # Without a reshape, which would gather what is sharded.
+        place = jnp.full(leaf.shape, index + 1, jnp.uint32) * np.uint32(0x9E3779B9)
+        place += seed.astype(jnp.uint32) * np.uint32(0x85EBCA77)
+        for axis in range(leaf.ndim):
+            along = lax.broadcasted_iota(jnp.uint32, leaf.shape, axis)
+            place = (place ^ along) * np.uint32(0x01000193)
+            place ^= place >> 15
+        place = (place ^ (place >> 16)) * np.uint32(0x85EBCA6B)
+        place = (place ^ (place >> 13)) * np.uint32(0xC2B2AE35)
+        place ^= place >> 16
+        bits = lax.bitcast_convert_type(place, jnp.int32)
+        return (bits.astype(jnp.float32) * np.float32(2.0**-31)).astype(leaf.dtype)
+
+    drawn = [draw(index, leaf) for index, leaf in enumerate(leaves)]
+    return jax.tree.unflatten(structure, drawn)

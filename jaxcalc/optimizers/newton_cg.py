@@ -148,7 +148,7 @@ def newton_cg(
                 least=bend,
             ),
             norm(place.params),
-            (place.lookout, min(n, LOOKOUT), place.key),
+            (place.lookout, min(n, LOOKOUT), place.seed),
             place.active,
         )
         chosen = _chosen(found, place, plan.sharpness, 2 * bend, rate)

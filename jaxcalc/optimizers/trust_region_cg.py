@@ -177,7 +177,7 @@ def trust_region_cg(
             place.precondition,
             Limits(plan.radius, rate.now, most),
             norm(place.params),
-            (place.lookout, min(n, LOOKOUT), place.key),
+            (place.lookout, min(n, LOOKOUT), place.seed),
             place.active,
         )
         chosen = _chosen(found, place, rate)

@@ -11,6 +11,7 @@ from closeness import close
 from jaxcalc.optimizers import _lanczos
 from jaxcalc.optimizers._krylov import Limits, descend
 from jaxcalc.optimizers._matrix_free import Place
+from jaxcalc.optimizers._operators import scattered_like
 from jaxcalc.optimizers._subproblem import solve_ball, solve_cubic
 from jaxcalc.optimizers.cubic import first_weight, next_weight
 
@@ -22,7 +23,7 @@ INDEFINITE = np.array([-2.0, -0.5, 0.3, 1.0, 4.0, 9.0])
 SINGULAR = np.array([0.0, 0.0, 1.0, 2.0, 5.0, 10.0])
 GRADIENT = rng.normal(size=N)
 WEIGHTS = np.array([1.0, 4.0, 0.25, 2.0, 1.0, 0.5])
-KEY = jax.random.key(7)
+SEED = jnp.asarray(7)
 BEST = {"ball": jax.jit(solve_ball), "cubic": jax.jit(solve_cubic)}
 
 
@@ -33,7 +34,7 @@ def planted(values, rotation=ROTATION):
 @jax.jit
 def compiled(A, g, M, radius, tolerance, damping, least, looks):
     limits = Limits(radius, tolerance, 2 * N, damping, least)
-    lookout = (looks, N, KEY)
+    lookout = (looks, N, SEED)
     on, size = jnp.asarray(True), jnp.asarray(1.0)
     return descend(lambda v: A @ v, g, lambda r: r / M, limits, size, lookout, on)
 
@@ -168,7 +169,7 @@ def over_krylov_space(kind, A, g, M, bound, looks):
         precondition=lambda r: r / M,
         active=jnp.asarray(True),
         lookout=looks,
-        key=KEY,
+        seed=SEED,
     )
     plan = method.init(place.params)._replace(bound=bound)
     planned = method.replan(plan, place)
@@ -206,3 +207,18 @@ def test_over_krylov_spaces_models_are_minimized_as_with_a_matrix(case, kind, bo
         close(-model(A, g, step) - penalty, trial.predicted)
         assert planned.negative == (values[0] < 0)
         assert planned.products <= N
+
+
+def test_what_is_scattered_looks_random():
+    like = {"a": jnp.zeros((50, 40)), "b": jnp.zeros(3000, jnp.float32)}
+    drawn = [scattered_like(jnp.asarray(seed), like) for seed in (0, 1)]
+    flat = [np.concatenate([d["a"].ravel(), d["b"]]) for d in drawn]
+    for x in flat:
+        # Uniform in (-1, 1): within four standard errors.
+        assert abs(x.mean()) < 4 / np.sqrt(3 * x.size)
+        close(np.var(x), 1 / 3, rtol=0.05)
+        assert abs(np.corrcoef(x[1:], x[:-1])[0, 1]) < 4 / np.sqrt(x.size)
+    assert abs(np.corrcoef(*flat)[0, 1]) < 4 / np.sqrt(5000)
+    a = np.asarray(drawn[0]["a"])
+    assert np.linalg.matrix_rank(a) == 40
+    assert np.linalg.svd(a)[1].max() < 2 * (np.sqrt(50) + np.sqrt(40)) / np.sqrt(3)
