@@ -29,8 +29,8 @@ from jaxcalc.optimizers._matrix_free import (
 from jaxcalc.optimizers._operators import size_of
 from jaxcalc.optimizers._pace import Forcing, first_forcing, next_forcing, shortened
 
-# The complexity is of the same order for any factor here. With 1 the damping takes
-# twice as many steps on the problems of More, Garbow and Hillstrom.
+# The complexity is of the same order for any factor here. Softmax regression on digits
+# takes 97 products without damping, 104 with this, and 117 with three times as much.
 _DAMPING = 0.1
 
 
@@ -87,8 +87,6 @@ def newton_cg(
 
     Accuracy $\eta_k$, products, preconditioner, parameters of different sizes and the
     lookout at saddle points, with what it may miss, are those of `trust_region_cg`.
-    Without a trust region it takes fewer steps where the loss is convex and more where
-    it is not.
 
     Memory is about ten vectors like the parameters, and what one gradient needs.
     Sharded parameters stay as they are.

@@ -89,14 +89,16 @@ def trust_region_cg(
     soon as it falls below $\varepsilon^{1/4}$ of the scale of the loss, 20 more
     products with a random vector look out for one; if there is, the step follows it.
     `convex` is set by nothing else, and holds until a step gains something else than
-    the model predicted, by a tenth. Up to 20 parameters nothing is missed. With $n$
-    parameters a negative curvature below $-\epsilon \|H\|$ is missed with a
-    probability of at most $1.66 \sqrt n\, e^{-38 \sqrt\epsilon}$, in exact arithmetic;
-    for a million parameters that is 5% for $\epsilon = 0.08$ and no promise for weaker
-    ones, where `jaxcalc.curvature` can look longer.
+    the model predicted, by a tenth. Up to 20 parameters nothing but rounding hides it.
+    Of $n$ parameters, a curvature below $-\epsilon \|H\|$ is missed with a probability
+    of at most $1.65 \sqrt n \exp(-39 \sqrt{\epsilon / (1 + \epsilon)})$, as for a
+    normal vector in exact arithmetic: for a million parameters 5% at $\epsilon = 0.08$,
+    and no promise for weaker ones, where `jaxcalc.curvature` can look longer.
 
-    Memory is about ten vectors like the parameters, and what one gradient needs.
-    Sharded parameters stay as they are.
+    Memory is about ten vectors like the parameters, and what one gradient needs; with
+    `"gltr"` `max_products` and 20 vectors more, twice that with a preconditioner, and
+    small eigenproblems, so it pays where products are costly. Sharded parameters stay
+    as they are.
 
     Args:
         radius: The first radius, in the norm of the preconditioner; by default a tenth
