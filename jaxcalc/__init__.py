@@ -8,6 +8,8 @@ from jaxcalc.comparison import Comparison, compare, load
 from jaxcalc.minimization import Solution, Status, minimize, minimize_many
 from jaxcalc.optimizers import (
     cubic,
+    gauss_newton,
+    levenberg_marquardt,
     newton,
     newton_cg,
     trust_region,
@@ -19,17 +21,21 @@ if TYPE_CHECKING:
     from jaxcalc.analysis import gradient_flow, sensitivity, study
     from jaxcalc.curvature import spectrum
     from jaxcalc.derivatives import check_derivatives, differentiability
+    from jaxcalc.minimization import certify
 
 __all__ = [
     "Comparison",
     "Problem",
     "Solution",
     "Status",
+    "certify",
     "check_derivatives",
     "compare",
     "cubic",
     "differentiability",
+    "gauss_newton",
     "gradient_flow",
+    "levenberg_marquardt",
     "load",
     "minimize",
     "minimize_many",
@@ -45,6 +51,7 @@ __all__ = [
 
 # Imported when they are first used: whoever fits a model need not wait for them.
 _LATER = {
+    "certify": "jaxcalc.minimization",
     "check_derivatives": "jaxcalc.derivatives",
     "differentiability": "jaxcalc.derivatives",
     "gradient_flow": "jaxcalc.analysis",
