@@ -69,8 +69,8 @@ def next_forcing(forcing: Forcing, slope: Float[Array, ""]) -> Forcing:
         The next one.
     """
     steepest = jnp.maximum(forcing.steepest, slope)
-    # A third power: with the square root, whose steps are more accurate than the model
-    # is, softmax regression and chained Rosenbrock take a sixth to a fifth more products.
+    # A third power: with the square root steps are more accurate than the model is;
+    # softmax regression and chained Rosenbrock take a sixth to a fifth more products.
     wanted = (slope / jnp.where(steepest > 0, steepest, 1)) ** (1 / 3)
     return Forcing(forcing.most, jnp.minimum(wanted, forcing.most), steepest)
 
