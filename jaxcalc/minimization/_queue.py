@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import optax
 from jax import lax
+from jax.extend.core import jaxprs_in_params
 from jaxtyping import Array, Int, PyTree
 
 from jaxcalc._work import Work
@@ -137,10 +138,10 @@ def bytes_of_lane(
     return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(lane))
 
 
-def suits_batches(
+def largest_array(
     functions: Functions, params: PyTree, optimizer: Any, args: Any
-) -> bool:
-    """Whether a step of many lanes is cheaper together than one after the other.
+) -> int:
+    """What the largest array takes that a step of one run computes on its way.
 
     Args:
         functions: The functions of the problem.
@@ -149,18 +150,24 @@ def suits_batches(
         args: Data of the loss.
 
     Returns:
-        False where a step calls LAPACK, which takes matrices one by one.
+        Bytes.
     """
 
     def step(params: PyTree, args: Any) -> Any:
         lane = start_lane(functions, params, optimizer, args)
         return make_step(functions, optimizer, args, 1, None)(lane)
 
-    found = str(jax.make_jaxpr(step)(params, args))
-    return not any(f" {name}[" in found for name in _LAPACK)
+    return _largest(jax.make_jaxpr(step)(params, args).jaxpr)
 
 
-_LAPACK = ("eigh", "cholesky", "svd", "qr", "geqrf", "lu", "schur", "symmetric_product")
+def _largest(jaxpr: Any) -> int:
+    largest = 1
+    for eqn in jaxpr.eqns:
+        for var in eqn.outvars:
+            itemsize = getattr(var.aval.dtype, "itemsize", 1)
+            largest = max(largest, var.aval.size * itemsize)
+        largest = max(largest, *map(_largest, jaxprs_in_params(eqn.params)), 0)
+    return largest
 
 
 def _one_by_one(

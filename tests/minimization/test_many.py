@@ -12,6 +12,7 @@ import optax
 import pytest
 from closeness import close
 
+import jaxcalc.minimization.many as many_module
 from jaxcalc import Status, minimize, minimize_many, newton, problems, trust_region
 
 HIMMELBLAU = problems.himmelblau()
@@ -93,6 +94,23 @@ def test_a_run_that_fails_leaves_the_others_alone():
     close(many.params[[0, 2]], np.ones(2), rtol=1e-6)
     assert len(many.minima) == 1
     assert many.minima[0].reached == 2
+
+
+def test_what_is_being_traced_is_refused():
+    def inside(starts):
+        return minimize_many(HIMMELBLAU.loss, starts, DESCENT).value
+
+    with pytest.raises(TypeError, match="`starts` and `args` must be known numbers"):
+        jax.jit(inside)(STARTS)
+
+
+def test_lanes_are_as_many_as_caches_and_memory_hold():
+    cpu, wide = (many_module._usual_lanes((100, 50), 2**28, p) for p in ("cpu", "gpu"))
+    assert (cpu, wide) == (many_module._MOST_LANES, many_module._MOST_ON_ACCELERATORS)
+    # An array of 140 KB on the way leaves room for one lane in a cache.
+    assert many_module._usual_lanes((8000, 140_000), 2**28, "cpu") == 1
+    assert many_module._usual_lanes((100, 50), 4000, "cpu") == 4
+    assert many_module._usual_lanes((100, 50), 10, "cpu") == 1
 
 
 def test_none_came_to_rest_is_said():
