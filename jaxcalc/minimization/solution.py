@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PyTree
 
 from jaxcalc._work import Work
+from jaxcalc.minimization._certify_record import Certificate
 
 
 class Status(IntEnum):
@@ -129,20 +130,38 @@ class Solution(NamedTuple):
         """Whether the gradient fell to `tol`."""
         return self.status == Status.CONVERGED
 
-    def describe(self) -> str:
+    def describe(self, certificate: Certificate | None = None) -> str:
         """How it ended and what to try, in plain sentences.
 
+        Args:
+            certificate: What `jaxcalc.certify` says of `params`. What to try then
+                follows from it, unless the run diverged.
+
         Returns:
-            A few sentences; one line for each member of a batch.
+            A few sentences; one line for a batch.
+
+        Raises:
+            ValueError: A certificate is given for a batch.
         """
         if jnp.ndim(self.status):
+            if certificate is not None:
+                raise ValueError(
+                    "`certificate` belongs to one run, and this is a batch of shape "
+                    f"{jnp.shape(self.status)}: take one run out of it, with jax.tree."
+                    "map(lambda leaf: leaf[i], solution)"
+                )
             names = [Status(int(s)).name for s in jnp.ravel(self.status)]
             counts = [f"{names.count(s.name)} {s.name}" for s in Status]
             ended = [c for c in counts if not c.startswith("0 ")]
             return f"{len(names)} runs: " + ", ".join(ended)
         status = Status(int(self.status))
-        return (
+        ended = (
             f"{status.name} after {int(self.steps)} steps at value "
             f"{float(self.value):.6g}, gradient norm {float(self.grad_norm):.2g}. "
-            f"{status.describe} {status.remedy}"
+            f"{status.describe}"
         )
+        if certificate is None:
+            return f"{ended} {status.remedy}"
+        diverged = status in (Status.NONFINITE, Status.UNBOUNDED)
+        remedy = status.remedy if diverged else certificate.remedy
+        return f"{ended} {certificate.finding()} {remedy}"
