@@ -18,12 +18,15 @@ class Around(NamedTuple):
     Attributes:
         finite: Whether loss and gradient are finite at all places looked at.
         jump: The largest jump of the gradient's entries; zero if it is continuous.
-        lower: A step to a lower place among them, None where all lie higher.
+        drop: How far the loss itself jumps down; zero if it does not.
+        lower: A step along which the loss falls in proportion, or jumps down; None if
+            there is none.
         distance: How far away they are at most.
     """
 
     finite: bool
     jump: float
+    drop: float
     lower: np.ndarray | None
     distance: float
 
@@ -58,17 +61,33 @@ def look_around(
     values, grads = tools.look((tools.x + steps).reshape(-1, n))
     farthest = float(np.max(np.abs(steps[0])))
     if not (np.isfinite(values).all() and np.isfinite(grads).all()):
-        return Around(False, 0.0, None, farthest)
+        return Around(False, 0.0, 0.0, None, farthest)
     change = grads.reshape(steps.shape) - here.grad
     coarse, fine = np.abs(change[:-1] - _SHRINK * change[1:])
     jumps = np.minimum(coarse, fine) / (_SHRINK - 1)
     # What the rounding of a loss as large as this one may do to its gradient.
     noise = 100 * tools.eps * abs(here.value) / curved.lengths
     jumps = np.where((fine > coarse / 4) & (jumps > 10 * tolerance + noise), jumps, 0.0)
-    lowest = int(np.argmin(values))
-    falls = values[lowest] < here.value - 100 * tools.eps * abs(here.value)
-    lower = steps.reshape(-1, n)[lowest] if falls else None
-    return Around(True, float(np.max(jumps)), lower, farthest)
+    drop, lower = _falls(values.reshape(steps.shape[:2]), here.value, tools.eps, steps)
+    return Around(True, float(np.max(jumps)), drop, lower, farthest)
+
+
+def _falls(
+    values: np.ndarray, value: float, eps: float, steps: np.ndarray
+) -> tuple[float, np.ndarray | None]:
+    """How far the loss jumps down, and a step that lowers it for certain."""
+    # Noise may lie lower as well, but neither by the same amount at all distances, as
+    # behind a jump, nor in proportion to them, as down a slope.
+    drops = value - values
+    clear = np.all(drops > 100 * eps * abs(value), axis=0)
+    ratios = drops[:-1] / np.where(drops[1:] > 0, drops[1:], 1.0)
+    level = clear & np.all((ratios > 0.5) & (ratios < 2), axis=0)
+    sloped = clear & np.all((ratios > _SHRINK / 2) & (ratios < 2 * _SHRINK), axis=0)
+    if not np.any(level | sloped):
+        return 0.0, None
+    which = int(np.argmax(np.where(level | sloped, drops[0], 0.0)))
+    drop = float(np.max(np.where(level, drops[0], 0.0)))
+    return drop, steps[0, which]
 
 
 def step_down(

@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from jaxcalc.minimization._certify_around import step_down
 from jaxcalc.minimization._certify_scale import Curvature
 from jaxcalc.minimization._certify_tools import TOGETHER, Evaluation, Tools
 
@@ -32,14 +33,12 @@ class Refined(NamedTuple):
     Attributes:
         is_minimum: Whether it is a minimum, None if they don't tell.
         sentence: The same for people.
-        fall: A direction in which the loss falls, if there is one.
-        bend: The loss falls along `t * fall + t**2 * bend`.
+        lower: A step to a lower point, if it is no minimum.
     """
 
     is_minimum: bool | None
     sentence: str
-    fall: np.ndarray | None = None
-    bend: np.ndarray | None = None
+    lower: np.ndarray | None = None
 
 
 class _Orders(NamedTuple):
@@ -83,7 +82,7 @@ def refine(
             f"Along {named} without curvature the third derivative does not vanish: "
             "the loss falls to one side, so this is no minimum."
         )
-        return Refined(False, said, -np.sign(orders.third[which]) * directions[which])
+        return _if_lower(tools, here, curved, said, directions[which])
     if not np.all(third <= np.maximum(orders.third_noise, orders.low)):
         return _unknown(named)
     size = np.abs(orders.fourth)
@@ -95,10 +94,14 @@ def refine(
             f"Along {named} without curvature the third derivative vanishes and the "
             "fourth is negative: the loss falls, so this is no minimum."
         )
-        return Refined(False, said, directions[which], orders.bends[which])
+        bend = orders.bends[which]
+        return _if_lower(tools, here, curved, said, directions[which], bend)
     if not np.all(decided):
         return _unknown(named)
     if count == 1:
+        path = directions[0], orders.bends[0]
+        if not _rises(tools, here, path, float(orders.fourth[0])):
+            return Refined(None, _AT_ODDS)
         said = (
             f"Along {named} without curvature the third derivative vanishes and the "
             "fourth is positive: this is a strict minimum all the same."
@@ -110,6 +113,42 @@ def refine(
         "suggests a minimum and proves none."
     )
     return Refined(None, said)
+
+
+_AT_ODDS = (
+    "What the third and fourth derivatives say in the direction without curvature is "
+    "not borne out by the values of the loss beside: they may jump here, or be rounding."
+)
+
+
+def _if_lower(
+    tools: Tools,
+    here: Evaluation,
+    curved: Curvature,
+    said: str,
+    direction: np.ndarray,
+    bend: np.ndarray | None = None,
+) -> Refined:
+    """Derivatives at a point may belong to one side only: values must bear them out."""
+    lower = step_down(tools, here, direction, curved.lengths, bend)
+    return Refined(None, _AT_ODDS) if lower is None else Refined(False, said, lower)
+
+
+def _rises(
+    tools: Tools,
+    here: Evaluation,
+    path: tuple[np.ndarray, np.ndarray],
+    fourth: float,
+) -> bool:
+    """Whether values to both sides rise as the fourth order says, where they can."""
+    sizes = 2.0 ** -np.arange(TOGETHER // 2)
+    sizes = np.concatenate([sizes, -sizes])[:, None]
+    values, _ = tools.look(tools.x + sizes * path[0] + sizes**2 * path[1])
+    expected = fourth * sizes[:, 0] ** 4
+    seen = expected > 1e3 * tools.eps * abs(here.value)
+    # Of those that are seen the nearest ones, where the fourth order leads.
+    nearest = seen & (expected < 4**4 * np.min(np.where(seen, expected, np.inf)))
+    return bool(np.all((values - here.value > 0.1 * expected) | ~nearest))
 
 
 def _unknown(named: str) -> Refined:

@@ -56,7 +56,7 @@ def judge(tools: Tools) -> Certificate:
             "infinite or NaN: the Hessian says nothing of that side."
         )
         return _certificate(tools, here, curved, Verdict.UNDECIDED, said)
-    if around.jump > 0:
+    if around.jump > 0 or around.drop > 0:
         return _certificate(
             tools,
             here,
@@ -73,11 +73,20 @@ def judge(tools: Tools) -> Certificate:
 
 
 def _kink(around: Around) -> str:
-    beside = "higher" if around.lower is None else "lower in places"
+    if around.drop > 0:
+        return (
+            f"Within {around.distance:.1g} of here the loss jumps down by "
+            f"{around.drop:.2g}: its derivatives say nothing of that."
+        )
+    beside = (
+        "it does not clearly fall to any side that was tried"
+        if around.lower is None
+        else "it falls to one side at least"
+    )
     return (
         f"Within {around.distance:.1g} of here the gradient jumps by "
-        f"{around.jump:.2g}, so that the Hessian says nothing; the loss beside is "
-        f"{beside}. See jaxcalc.differentiability."
+        f"{around.jump:.2g}, so that the Hessian says nothing of the loss; {beside}. "
+        "See jaxcalc.differentiability."
     )
 
 
@@ -226,10 +235,7 @@ def _by_curvature(
         return _certificate(tools, here, curved, Verdict.UNDECIDED, said, **told)
     flat = np.abs(values) <= error
     refined = refine(tools, here, curved, flat, error)
-    told |= {"is_minimum": refined.is_minimum}
-    if refined.fall is not None:
-        lower = step_down(tools, here, refined.fall, curved.lengths, refined.bend)
-        told |= {"direction": lower}
+    told |= {"is_minimum": refined.is_minimum, "direction": refined.lower}
     # A curvature that vanishes by rounding is one thing, one that can't be told
     # because the critical point lies too far away is another.
     vanishes = values[0] <= curved.rounding or refined.is_minimum is not None

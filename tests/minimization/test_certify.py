@@ -95,6 +95,23 @@ def half_parabolas(x):
     return jnp.where(x >= 0, x**2, -(x**2))
 
 
+def step_down(x):
+    return jnp.where(x > 0, x**2 - 1, x**2)
+
+
+def cubed_size(x):
+    return jnp.abs(x) ** 3
+
+
+def two_powers(x):
+    return jnp.where(x >= 0, x**4, x**3)
+
+
+def redundant(x):
+    """Adding a number to all entries changes nothing."""
+    return jax.nn.logsumexp(x) - jnp.mean(x)
+
+
 def of(loss, at, verdict, is_minimum, *marks):
     name = f"{loss.__name__} at {at}"
     return pytest.param(loss, at, verdict, is_minimum, marks=marks, id=name)
@@ -122,6 +139,7 @@ CASES = [
     of(peano, [0.0, 0.0], "flat", False),
     of(valley, [2.0, 0.5], "flat", None, slow),
     of(valley, [3.0, 1 / 3], "flat", None, slow),
+    of(redundant, [0.0, 0.0, 0.0], "flat", None, slow),
     # Plateaus and tails.
     of(jnp.tanh, -10.0, "not critical", False, slow),
     of(jnp.tanh, 40.0, "flat", None, slow),
@@ -138,6 +156,9 @@ CASES = [
     of(jax.nn.relu, 0.0, "undecided", None, slow),
     of(jax.nn.relu, -3.0, "flat", None, slow),
     of(half_parabolas, 0.0, "undecided", None, slow),
+    of(step_down, 0.0, "undecided", False),
+    of(cubed_size, 0.0, "flat", None),  # JAX differentiates one side of it
+    of(two_powers, 0.0, "flat", None, slow),
     of(wall, 1.0, "undecided", None),
     of(jnp.sqrt, 0.0, "undecided", None, slow),
 ]
