@@ -117,7 +117,7 @@ def refine(
 
 _AT_ODDS = (
     "What the third and fourth derivatives say in the direction without curvature is "
-    "not borne out by the values of the loss beside: they may jump here, or be rounding."
+    "not borne out by the values of the loss beside: they may jump, or be rounding."
 )
 
 
