@@ -100,10 +100,21 @@ def _derivatives(
         solve, exists = solver(product, point, pull)
         step = lax.custom_linear_solve(product, push, solve, symmetric=True)
     # A product, so that it is linear in the tangents: reverse mode transposes it.
-    known = (solution.status == Status.CONVERGED) & exists
+    known = _at_minimum(solution) & exists
     factor = jnp.where(known, -1.0, jnp.nan)
     value = value.astype(solution.value.dtype) * -factor.astype(solution.value.dtype)
     return value, jax.tree.map(lambda s: s * factor.astype(s.dtype), step)
+
+
+def _at_minimum(solution: Solution) -> Bool[Array, ""]:
+    """Whether a run converged, or stalled where the default `tol` would have done."""
+    kinds = (solution.value.dtype, _trees.dtype(solution.params))
+    eps = max(float(jnp.finfo(kind).eps) for kind in kinds)
+    trace = solution.trace
+    scale = jnp.nanmax(jnp.maximum(jnp.abs(trace.value), trace.grad_norm))
+    small = solution.grad_norm <= eps**0.5 * jnp.minimum(scale, 1.0)
+    stalled = (solution.status == Status.STALLED) & small
+    return (solution.status == Status.CONVERGED) | stalled
 
 
 def _dense_solver(

@@ -53,10 +53,11 @@ def minimize(
 
     It is the derivative of the critical point, whatever led there: start, optimizer and
     `tol` have none, nor has the trace. It is as accurate as the point. Where the run
-    did not converge it is NaN. Along directions in which the loss is flat the shortest
-    change is taken, in parameters scaled to a curvature of one; NaN if the data push
-    along them. Up to 300 parameters the Hessian is formed; beyond, conjugate gradients
-    multiply by it, and give NaN where they find no solution.
+    did not converge it is NaN, unless it stalled where the default `tol` would have
+    been content. Along directions in which the loss is flat the shortest change is
+    taken, in parameters scaled to a curvature of one; NaN if the data push along them.
+    Up to 300 parameters the Hessian is formed; beyond, conjugate gradients multiply by
+    it, and give NaN where they find no solution.
 
     A loss that diverges, or a run that can't go on, is no exception but a `Status`. A
     vanishing gradient does not tell a minimum from a saddle point; an optimizer that

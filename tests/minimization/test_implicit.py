@@ -167,6 +167,46 @@ def test_a_run_that_did_not_converge_has_no_derivative():
     assert all(jnp.isnan(slope).all() for slope in slopes)
 
 
+def uneven(x, a):
+    return jnp.sum(jnp.cosh(x - a) * jnp.array([1.0, 3.0, 7.0])) + jnp.sum(x**2)
+
+
+@pytest.mark.slow
+def test_a_run_that_stalled_at_the_floor_of_rounding_has_a_derivative():
+    def ended(a):
+        return minimize(uneven, jnp.zeros(3), trust_region(), args=(a,), tol=0.0)
+
+    assert ended(0.3).status == Status.STALLED
+    x = ended(0.3).params
+    weights = np.array([1.0, 3.0, 7.0]) * np.cosh(x - 0.3)
+    close(jax.jacfwd(lambda a: ended(a).params)(0.3), weights / (weights + 2))
+
+
+@pytest.mark.slow
+def test_a_run_that_stalled_far_from_any_minimum_has_none():
+    def ended(a):
+        return minimize(uneven, jnp.ones(3), optax.sgd(1e-20), args=(a,))
+
+    assert ended(0.3).status == Status.STALLED
+    assert jnp.isnan(jax.jacfwd(lambda a: ended(a).params)(0.3)).all()
+
+
+def noisy(x, key, times, shifted, a):
+    target = a * jax.random.normal(key, (3,))
+    return jnp.sum((x - target) ** 2) * times + jnp.where(shifted, 0.0, 1.0)
+
+
+@pytest.mark.slow
+def test_keys_counts_and_flags_may_be_among_the_data():
+    def found(key, a):
+        args = (key, 2, True, a)
+        return minimize(noisy, jnp.zeros(3), NEWTON, args=args).params
+
+    keys = jax.random.split(jax.random.key(0), 3)
+    slopes = jax.vmap(jax.jacrev(found, 1), (0, None))(keys, 3.0)
+    close(slopes, jax.vmap(lambda key: jax.random.normal(key, (3,)))(keys))
+
+
 def pair(x, a):
     return jnp.sum((x[0] + 1e3 * x[1] - a) ** 2)
 
