@@ -5,10 +5,12 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+import scipy.optimize
 from closeness import close
+from jax import lax
 
 from jaxcalc.minimization import Status, implicit, minimize
-from jaxcalc.optimizers import newton, trust_region
+from jaxcalc.optimizers import gauss_newton, newton, trust_region
 
 RNG = np.random.default_rng(0)
 X, Y = RNG.normal(size=(20, 3)), RNG.normal(size=20)
@@ -104,6 +106,83 @@ def test_trees_of_parameters_and_data_agree_with_fits_repeated_nearby():
         up, down = ({**penalty, name: penalty[name] + h} for h in (1e-4, -1e-4))
         # Central differences of fits to 1e-13 are good to the square of the step.
         close(slopes[name], (value(up) - value(down)) / 2e-4, rtol=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("outer", [NEWTON, optax.lbfgs()], ids=["newton", "lbfgs"])
+def test_a_minimization_within_another_finds_the_penalty_that_scipy_finds(outer):
+    truth = np.array([1.0, -0.5, 0.2])
+    y = X @ truth + 1.5 * RNG.normal(size=len(X))
+    seen, held = slice(0, 8), slice(8, None)
+
+    def validation(log_weight):
+        args = (X[seen], y[seen], jnp.exp(log_weight))
+        w = minimize(ridge, jnp.zeros(3), NEWTON, args=args, tol=1e-13).params
+        return jnp.mean((X[held] @ w - y[held]) ** 2)
+
+    def by_closed_form(log_weight):
+        w = closed_form(X[seen], y[seen], np.exp(log_weight))
+        return float(np.mean((X[held] @ w - y[held]) ** 2))
+
+    wanted = scipy.optimize.minimize_scalar(by_closed_form, bounds=(-6, 4), tol=1e-10)
+    assert -5 < wanted.x < 3, "the best penalty lies within"
+    found = minimize(validation, -1.0, outer)
+    assert found.converged
+    # SciPy's search by values alone is good to the square root of the rounding unit.
+    close(found.params, wanted.x, rtol=1e-5)
+
+
+@pytest.mark.slow
+def test_least_squares_have_the_same_derivative():
+    def residual(w, X, y, weight):
+        fit = (X @ w - y) / np.sqrt(len(y))
+        return jnp.concatenate([fit, jnp.sqrt(weight) * w])
+
+    def loss(w, *data):
+        return jnp.sum(residual(w, *data) ** 2) / 2
+
+    def found(weight):
+        options = {"args": (X, Y, weight), "residual_fn": residual}
+        return minimize(loss, jnp.zeros(3), gauss_newton(), **options).params
+
+    wanted = jax.jacrev(closed_form, 2)(X, Y, 0.3)
+    close(jax.jacrev(found)(0.3), wanted, rtol=1e-9)
+
+
+@pytest.mark.slow
+def test_derivatives_pass_through_loops_and_checkpoints():
+    def total(r):
+        def add(sum_, factor):
+            return sum_ + jnp.sum(fitted(X, Y, factor * r).params), None
+
+        return lax.scan(add, 0.0, jnp.arange(1.0, 4.0))[0]
+
+    def by_closed_form(r):
+        return sum(jnp.sum(closed_form(X, Y, k * r)) for k in range(1, 4))
+
+    found = jax.grad(jax.checkpoint(total))(0.3)
+    close(found, jax.grad(by_closed_form)(0.3), rtol=1e-7)
+
+
+@pytest.mark.slow
+def test_keys_masks_and_what_is_observed_are_no_hindrance():
+    def loss(w, a, key, mask, nothing):
+        assert nothing is None
+        noise = 1e-300 * jax.random.uniform(key)
+        return jnp.sum(jnp.where(mask, (w - a) ** 2, w**2)) + noise
+
+    def total(a):
+        mask = jnp.array([True, False, True])
+        found = minimize(
+            loss,
+            jnp.ones(3),
+            SGD,
+            args=(a, jax.random.key(0), mask, None),
+            observe=lambda w, *_: (w, jnp.int32(1)),
+        )
+        return jnp.sum(found.params)
+
+    close(jax.grad(total)(jnp.ones(3)), [1.0, 0.0, 1.0])
 
 
 @pytest.mark.slow
@@ -224,9 +303,8 @@ def pushed(x, a):
     return (x[0] - 1) ** 2 + a * x[1]
 
 
-@pytest.mark.parametrize(
-    "mode", [jax.jacrev, pytest.param(jax.jacfwd, marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", [jax.jacrev, jax.jacfwd])
 def test_data_that_push_along_a_flat_direction_leave_no_derivative(mode):
     # At a = 0 any x[1] is a minimum, beside it none is.
     moved = mode(lambda a: minimize(pushed, jnp.zeros(2), SGD, args=(a,)).params)
