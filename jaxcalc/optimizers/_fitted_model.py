@@ -29,7 +29,8 @@ from jaxcalc.optimizers._residuals import (
 # by which the gradient then has to fall, or the Hessian is asked.
 _NEAR, _SLOW = 0.1, 0.2
 # A tenth of the start: a first step that is too long may end in another valley.
-_FIRST = 0.1
+# From a start near zero, a hundredth of what the residual would allow.
+_FIRST, _START = 0.1, 0.01
 # How fast the scale of a parameter may shrink. Moré's never does, so that one far point
 # with a steep residual holds a parameter back for ever after.
 _FADING = 0.9
@@ -218,11 +219,12 @@ def reach(state: LeastSquaresState, at: Float[Array, " n"]) -> Float[Array, ""]:
         at: Where it stands.
 
     Returns:
-        A tenth of the point's size, or of the residual's: they have the same unit.
+        A tenth of the point's size, or a thousandth of the residual's if that is more:
+        they have the same unit.
     """
     size = jnp.linalg.norm(state.metric * at)
     misfit = jnp.sqrt(jnp.abs(state.squares))
-    size = jnp.maximum(size, jnp.where(jnp.isfinite(misfit), misfit, 0.0))
+    size = jnp.maximum(size, _START * jnp.where(jnp.isfinite(misfit), misfit, 0.0))
     return _FIRST * jnp.where(size > 0, size, 1.0)
 
 

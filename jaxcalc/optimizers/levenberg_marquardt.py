@@ -59,8 +59,8 @@ def levenberg_marquardt(
         damping: "more" keeps a radius $\Delta$; "nielsen" keeps the penalty $\mu$, and
             moves it smoothly with the ratio of actual to predicted decrease.
         radius: The first radius, in scaled parameters, which have the units of the
-            residual; by default a tenth of the size of the scaled start or of the
-            residual, whichever is larger.
+            residual; by default a tenth of the size of the scaled start, or a
+            thousandth of the residual's if that is larger.
         penalty: The first penalty, in units of loss, for "nielsen"; by default a
             thousandth of the largest eigenvalue.
         geodesic: Whether to correct each step by half the acceleration that keeps it on
