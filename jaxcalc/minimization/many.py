@@ -20,7 +20,7 @@ from jaxcalc.minimization._examine import (
 )
 from jaxcalc.minimization._queue import bytes_of_lane, largest_array, queue
 from jaxcalc.minimization.loop import Functions
-from jaxcalc.minimization.solutions import ManySolutions
+from jaxcalc.minimization.solutions import ManySolutions, typical_size
 
 # Lanes side by side share what it costs to begin an operation, as long as what they
 # hold, and each array that a step computes, stays in a core's caches. In time per step
@@ -116,7 +116,8 @@ def minimize_many(
         left = np.clip(here - part * np.arange(len(devices)), 0, part).astype(np.int32)
         out = run(taken, left, tolerance(tol, first), args)
         ends.append(jax.tree.map(functools.partial(_first, here), out))
-    return ManySolutions(*jax.tree.map(lambda *parts: np.concatenate(parts), *ends))
+    end = jax.tree.map(lambda *parts: np.concatenate(parts), *ends)
+    return ManySolutions(*end, sizes=jax.tree.map(typical_size, starts))
 
 
 def _build(

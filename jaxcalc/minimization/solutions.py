@@ -42,6 +42,8 @@ class ManySolutions:
         status: How each run ended, a `Status`.
         steps: How many steps each took.
         work: What each evaluated, by kind.
+        sizes: The typical size of each parameter at the starts: a minimum may lie at
+            zero, where the ends themselves tell no size.
     """
 
     params: Any
@@ -50,6 +52,7 @@ class ManySolutions:
     status: np.ndarray
     steps: np.ndarray
     work: Work
+    sizes: Any
 
     @property
     def converged(self) -> np.ndarray:
@@ -66,8 +69,10 @@ class ManySolutions:
         r"""The distinct minima, the lowest first; at most 1,000.
 
         Two ends are the same if each parameter differs by at most
-        $\varepsilon^{1/4}$ of its size, or of the typical size of its leaf. Ends count
-        where a run converged, or stalled at the floor of rounding.
+        $\varepsilon^{1/4}$ of its typical size, at the starts or at the ends, or of a
+        thousandth of the largest size in its leaf. Ends count where a run converged, or
+        stalled at the floor of rounding. Where a minimum is flat, as that of $x^4$,
+        runs end farther apart, and it may be counted several times.
         """
         rest = np.isin(self.status, (Status.CONVERGED, Status.STALLED))
         left = np.flatnonzero(rest & np.isfinite(self.value))
@@ -111,10 +116,28 @@ class ManySolutions:
     def _scaled(self) -> tuple[np.ndarray, float]:
         """Points as rows in units of each parameter's size; and how near is equal."""
         columns, eps = [], 0.0
-        for leaf in jax.tree.leaves(self.params):
+        sizes = jax.tree.leaves(self.sizes)
+        for leaf, size in zip(jax.tree.leaves(self.params), sizes, strict=True):
             rows = np.asarray(leaf, np.float64).reshape(len(self.status), -1)
-            size = np.nanmedian(np.where(np.isfinite(rows), np.abs(rows), np.nan), 0)
-            typical = max(float(np.nanmax(size, initial=0.0)), 1e-300)
-            columns.append(rows / np.maximum(size, 1e-3 * typical))
+            size = np.maximum(np.ravel(size), typical_size(rows))
+            largest = max(float(np.max(size, initial=0.0)), 1e-300)
+            columns.append(rows / np.maximum(size, 1e-3 * largest))
             eps = max(eps, float(np.finfo(leaf.dtype).eps))
         return np.concatenate(columns, axis=1), eps**0.25
+
+
+def typical_size(rows: Any) -> np.ndarray:
+    """Median of the absolute values along the first axis, of those that are finite.
+
+    Args:
+        rows: Points along the first axis.
+
+    Returns:
+        One size for each entry; zero where none is finite.
+    """
+    sizes = np.abs(np.asarray(rows, np.float64))
+    known = np.isfinite(sizes)
+    ordered = np.sort(np.where(known, sizes, np.inf), axis=0)
+    middle = np.maximum(known.sum(axis=0) - 1, 0) // 2
+    found = np.take_along_axis(ordered, middle[None], axis=0)[0]
+    return np.where(np.isfinite(found), found, 0.0)

@@ -14,6 +14,7 @@ from closeness import close
 
 import jaxcalc.minimization.many as many_module
 from jaxcalc import Status, minimize, minimize_many, newton, problems, trust_region
+from jaxcalc.minimization.solutions import typical_size
 
 HIMMELBLAU = problems.himmelblau()
 STARTS = jax.random.uniform(jax.random.key(0), (60, 2), minval=-5.0, maxval=5.0)
@@ -63,6 +64,32 @@ def test_the_four_minima_are_found_and_counted(descent):
     close(descent.params[descent.best.run], descent.best.params)
     assert "60 CONVERGED" in descent.describe()
     assert "4 distinct ends" in descent.describe()
+
+
+def test_a_minimum_at_zero_is_one_minimum():
+    # Ends lie at 1e-9 and at -1e-9: only the starts tell that this is next to nothing.
+    starts = {"a": jnp.linspace(-3.0, 3.0, 20), "b": 1e-6 * jnp.ones((20, 2))}
+    many = minimize_many(
+        lambda p: p["a"] ** 2 + jnp.sum(p["b"] ** 2), starts, optax.sgd(0.1)
+    )
+    assert [m.reached for m in many.minima] == [20]
+
+
+@pytest.mark.slow
+def test_minima_of_very_small_parameters_are_told_apart():
+    many = minimize_many(
+        lambda x: ((1e6 * x) ** 2 - 1) ** 2,
+        1e-6 * jnp.array([-1.3, -0.7, 0.8, 1.1, 1.2]),
+        trust_region(),
+    )
+    assert [m.reached for m in many.minima] in ([2, 3], [3, 2])
+    close(sorted(1e6 * m.params for m in many.minima), [-1.0, 1.0])
+
+
+def test_the_typical_size_is_the_median_of_what_is_finite():
+    rows = np.array([[1.0, -2.0, np.nan], [3.0, np.inf, np.nan], [-2.0, 5.0, np.nan]])
+    np.testing.assert_array_equal(typical_size(rows), [2.0, 2.0, 0.0])
+    np.testing.assert_array_equal(typical_size(np.array([4.0, -1.0, 9.0])), 4.0)
 
 
 @pytest.mark.slow
