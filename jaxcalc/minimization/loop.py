@@ -29,6 +29,8 @@ from jaxcalc.minimization.solution import Status, Work
 # A run has stalled when this many steps in a row were too small to represent. One is
 # not enough: momentum, or a shrinking trust region, may move again.
 _PATIENCE = 10
+# An optimizer that says itself when it has stalled may reject many steps before.
+_LONG_PATIENCE = 60
 
 # XLA's CPU backend keeps a loop native (tens of nanoseconds a step) while its buffers
 # are small; beyond half a KiB it dispatches every operation by itself. The trace is
@@ -323,10 +325,11 @@ def _judge(
     eps = jnp.finfo(value.dtype).eps
     # Far below the loss's own scale: no sum of losses gets there by rounding.
     bottomless = value < -(1 + jnp.abs(first_value)) / eps**2
-    stalled = lane.still >= _PATIENCE
     flag = getattr(last_link(lane.state), "stalled", None)
-    if flag is not None:
-        stalled |= flag
+    if flag is None:
+        stalled = lane.still >= _PATIENCE
+    else:
+        stalled = flag | (lane.still >= _LONG_PATIENCE)
     status = jnp.where(lane.steps >= max_steps, Status.MAX_STEPS, Status.RUNNING)
     status = jnp.where(stalled, Status.STALLED, status)
     convex = seen_convex(lane.state)

@@ -37,6 +37,7 @@ def of_linear():
     )
 
 
+@pytest.mark.slow
 def test_gradients_of_a_linear_model_are_its_weights(of_linear):
     want = np.abs(W) * np.std(X, axis=0)
     close(of_linear.gradient, want)

@@ -32,7 +32,10 @@ def alone(problem, optimizer, seed, **options):
     )
 
 
-@pytest.mark.parametrize("name", ["adam", "sgd", "newton"])
+@pytest.mark.parametrize(
+    "name",
+    ["adam", *(pytest.param(n, marks=pytest.mark.slow) for n in ("sgd", "newton"))],
+)
 def test_every_lane_is_the_run_of_its_rate_and_seed(compared, bowl, name):
     make = optimizers()[name]
     for runs in compared.select("bowl", name):

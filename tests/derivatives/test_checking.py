@@ -62,9 +62,10 @@ def cases(collection):
         pytest.param(
             case,
             id=case.name,
-            marks=[pytest.mark.slow] if case.name in HEAVY else [],
+            # Half of the others stand for all of them by default.
+            marks=[pytest.mark.slow] if i % 2 or case.name in HEAVY else [],
         )
-        for case in collection
+        for i, case in enumerate(collection)
     ]
 
 

@@ -53,7 +53,9 @@ def test_partials_of_the_quadratic_at_2_3_are_13_and_12():
         assert estimate.error < 1e-9
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(
+    "dtype", [pytest.param(np.float32, marks=pytest.mark.slow), np.float64]
+)
 def test_gradient_and_hessian_of_a_tree_are_those_of_autodiff(dtype):
     a = jnp.asarray(A, dtype)
     gradient = numerical_gradient(network, params(dtype), a)

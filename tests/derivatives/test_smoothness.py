@@ -284,6 +284,7 @@ def test_a_function_without_derivatives_rules_is_judged_by_its_values():
     assert differentiability(outside, 0.0).kind is Kind.CORNER
 
 
+@pytest.mark.slow
 def test_a_network_of_relus_has_a_corner_where_a_unit_switches():
     weights = {"a": jnp.array([[1.0, -1.0], [2.0, 0.5]]), "b": jnp.array([0.0, 1.0])}
 

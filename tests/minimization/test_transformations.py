@@ -65,6 +65,7 @@ def test_data_may_be_batched_and_traced():
     close(jax.jit(solve)(targets[0]), targets[0])
 
 
+@pytest.mark.slow
 def test_a_loss_may_close_over_what_is_traced_outside():
     def solve(target, rate):
         return minimize(

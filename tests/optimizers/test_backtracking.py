@@ -39,6 +39,7 @@ def search(f, x, step, **options):
     [pytest.param(DESCENT, marks=pytest.mark.slow), STEEP],
     ids=["descent", "steep"],
 )
+@pytest.mark.slow
 def test_every_accepted_step_decreases_the_loss_enough(optimizer):
     def solve(seed):
         key = jax.random.key(seed)

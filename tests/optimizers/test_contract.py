@@ -88,6 +88,7 @@ def count(state):
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.slow
 def test_it_counts_its_own_work(name):
     _, state, new = update(OPTIMIZERS[name], PARAMS["scalar"])
     before, after = map(count, (state, new))
@@ -96,6 +97,7 @@ def test_it_counts_its_own_work(name):
 
 
 @pytest.mark.parametrize("make", OPTIMIZERS.values(), ids=OPTIMIZERS)
+@pytest.mark.slow
 def test_lanes_of_a_batch_are_runs_of_their_own(make):
     starts = jnp.array([[3.0, 1.0], [-1.0, 0.2]])
     batch = jax.vmap(lambda x: update(make, x)[0])(starts)
@@ -104,6 +106,7 @@ def test_lanes_of_a_batch_are_runs_of_their_own(make):
 
 
 @pytest.mark.parametrize("make", OPTIMIZERS.values(), ids=OPTIMIZERS)
+@pytest.mark.slow
 def test_it_reaches_the_minimum(make):
     solution = minimize(
         loss,

@@ -186,6 +186,7 @@ def tree_matrix(params):
     ],
     ids=["matrix", "tree", "own matrix", "own tree", "the keyword goes first"],
 )
+@pytest.mark.slow
 def test_a_hessian_may_be_given_as_matrix_or_tree(by_constructor, by_keyword):
     _, unravel = ravel_pytree(TREE)
     gradient = jax.grad(tree_loss)(TREE)

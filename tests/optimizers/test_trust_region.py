@@ -130,6 +130,7 @@ def test_parameters_of_very_different_sizes_need_no_rescaling(dtype):
     close(solution.params / sizes, jnp.ones(3, dtype), rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_each_lane_of_a_batch_is_its_own_run():
     problem = more_garbow_hillstrom(1)
     starts = jnp.stack([problem.standard_start, jnp.array([0.5, -0.5])])

@@ -13,6 +13,8 @@ from jaxcalc import problems
 from jaxcalc.problems import more_garbow_hillstrom
 
 ALL = range(1, 36)
+# A third of them stands for all where each has to be compiled.
+SOME = [pytest.param(n, marks=[] if n % 3 == 0 else [pytest.mark.slow]) for n in ALL]
 # Number: n, m and the minimum as the paper prints it, cut off after these digits.
 # Where sizes are free these are the default ones.
 PAPER = {
@@ -240,7 +242,7 @@ def test_minimizers_reach_the_minimum_and_the_gradient_vanishes_there(number, op
         assert np.all(np.abs(residual @ jacobian) <= 1e-10 * terms.sum(0))
 
 
-@pytest.mark.parametrize("number", ALL)
+@pytest.mark.parametrize("number", SOME)
 def test_derivatives_are_those_of_differences(number):
     r, J = compiled(number)
     problem = build(number)
@@ -464,7 +466,7 @@ def test_penalty_1_is_lowest_at_equal_numbers_in_any_dimension():
         close(x, problem.minimizers[0], rtol=1e-6, atol=0)
 
 
-@pytest.mark.parametrize("number", ALL)
+@pytest.mark.parametrize("number", SOME)
 def test_a_problem_works_in_float32_under_jit_and_vmap(number):
     # Shapes, dtypes and values of the whole batch against float64 point by point.
     problem = build(number)

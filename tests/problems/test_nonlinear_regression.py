@@ -68,6 +68,7 @@ def test_an_examples_noise_is_orthogonal_to_its_derivatives(name, noise):
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
+@pytest.mark.slow
 def test_no_fit_from_other_starts_is_better_than_the_recorded_one(name):
     problem, generator = build(name), np.random.default_rng(0)
     values = []
