@@ -141,7 +141,8 @@ def speed() -> None:
             ratios.append(report(what, seconds, "jaxcalc", "optimistix", np.inf))
     if ratios:
         met = "within" if np.median(ratios) <= 1 else "ABOVE"
-        print(f"median / optimistix BFGS: {np.median(ratios):.2f}, {met} the limit of 1")
+        median = float(np.median(ratios))
+        print(f"median / optimistix BFGS: {median:.2f}, {met} the limit of 1")
     else:
         print("optimistix is not installed: pip install optimistix")
 

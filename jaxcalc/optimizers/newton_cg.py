@@ -183,7 +183,11 @@ def _chosen(
     size = norm(place.params) * unit
     usual = jnp.maximum(size, jnp.abs(along) / (found.span * bent))
     usual = jnp.where((usual > 0) & jnp.isfinite(usual), usual, unit)
-    length = jnp.minimum(bent / sharpness, usual)
+    # Without curvature, or any change of it, nothing but the size of the parameters says
+    # how far to go.
+    bounded = (bent > 0) & (sharpness > 0)
+    most = jnp.where(bounded, bent / jnp.where(bounded, sharpness, 1), usual)
+    length = jnp.minimum(most, usual)
     scale = jnp.where(along > 0, -length, length) / found.span
     other = found.curvature * length**2
     # What the lookout found competes with the step; what stopped it has replaced it.
