@@ -33,9 +33,11 @@ def small_problems() -> dict[str, tuple[Problem, jax.Array]]:
 
 def ours(problem: Problem, start: jax.Array) -> Callable[[], Any]:
     """`minimize`, as it is called from Python."""
-    return lambda: minimize(
-        problem.loss, start, OPTIMIZER, args=problem.args, max_steps=500, tol=TOL
-    ).params
+    return lambda: (
+        minimize(
+            problem.loss, start, OPTIMIZER, args=problem.args, max_steps=500, tol=TOL
+        ).params
+    )
 
 
 def scipy_trust_exact(problem: Problem, start: jax.Array) -> Callable[[], Any]:

@@ -183,8 +183,8 @@ def _chosen(
     size = norm(place.params) * unit
     usual = jnp.maximum(size, jnp.abs(along) / (found.span * bent))
     usual = jnp.where((usual > 0) & jnp.isfinite(usual), usual, unit)
-    # Without curvature, or any change of it, nothing but the size of the parameters says
-    # how far to go.
+    # Without curvature, or any change of it, only the size of the parameters says how
+    # far to go.
     bounded = (bent > 0) & (sharpness > 0)
     most = jnp.where(bounded, bent / jnp.where(bounded, sharpness, 1), usual)
     length = jnp.minimum(most, usual)
