@@ -18,7 +18,14 @@ from jaxcalc.optimizers import (
 from jaxcalc.problems import Problem
 
 if TYPE_CHECKING:
-    from jaxcalc.analysis import gradient_flow, sensitivity, study
+    from jaxcalc.analysis import (
+        classify,
+        convexity,
+        critical_points,
+        gradient_flow,
+        sensitivity,
+        study,
+    )
     from jaxcalc.curvature import spectrum
     from jaxcalc.derivatives import check_derivatives, differentiability
     from jaxcalc.minimization import certify
@@ -30,7 +37,10 @@ __all__ = [
     "Status",
     "certify",
     "check_derivatives",
+    "classify",
     "compare",
+    "convexity",
+    "critical_points",
     "cubic",
     "differentiability",
     "gauss_newton",
@@ -53,6 +63,9 @@ __all__ = [
 _LATER = {
     "certify": "jaxcalc.minimization",
     "check_derivatives": "jaxcalc.derivatives",
+    "classify": "jaxcalc.analysis",
+    "convexity": "jaxcalc.analysis",
+    "critical_points": "jaxcalc.analysis",
     "differentiability": "jaxcalc.derivatives",
     "gradient_flow": "jaxcalc.analysis",
     "sensitivity": "jaxcalc.analysis",
