@@ -77,7 +77,8 @@ def eigenvalue_bounds(
 
 
 def _decided(least: np.ndarray, most: np.ndarray, signs: list[int]) -> bool:
-    return (1 not in signs or least.min() >= 0) and (-1 not in signs or most.max() <= 0)
+    convex = 1 not in signs or least.min() >= 0
+    return bool(convex and (-1 not in signs or most.max() <= 0))
 
 
 def _look(
