@@ -1,5 +1,7 @@
 """Second-order optimizers on small problems, beside SciPy's, optimistix' and optax'."""
 
+import importlib
+import importlib.util
 import time
 from collections.abc import Callable
 from typing import Any
@@ -64,10 +66,9 @@ def scipy_trust_exact(problem: Problem, start: jax.Array) -> Callable[[], Any]:
 
 def optimistix_bfgs(problem: Problem, start: jax.Array) -> Callable[[], Any] | None:
     """BFGS of optimistix, stopped where the gradient's largest entry is below TOL."""
-    try:
-        import optimistix
-    except ImportError:
+    if importlib.util.find_spec("optimistix") is None:
         return None
+    optimistix = importlib.import_module("optimistix")
     # Its own test is on steps and values; the tolerances are the largest with which
     # it reaches the gradient asked for.
     gradient = jax.jit(jax.grad(problem.loss))

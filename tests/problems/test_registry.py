@@ -147,6 +147,7 @@ def test_the_gradient_vanishes_at_each_minimizer_and_the_value_is_the_minimum(na
         close(gradient, np.zeros(problem.size), rtol=0, atol=1e-12)
 
 
+@pytest.mark.slow  # six digits in 32 bits are those of the default compiler options
 @pytest.mark.parametrize("name", [n for n in NAMES if build(n).minimizers])
 def test_the_minimum_is_reached_in_float32_too(name):
     with jax.enable_x64(False):
