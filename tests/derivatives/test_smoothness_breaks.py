@@ -37,7 +37,7 @@ CASES = [
     (lambda x: jnp.tanh(1e5 * (x - 0.123)), -1, 1, {}),
     (lambda x: x**5 - 3 * x**3 + x, -2, 2, {}),
     (lambda x: 1 / (1e-6 + x * x), -1, 1, {}),
-    # slow: that nothing is seen at -3 needs the rounding of the default compiler options
+    # slow: nothing is seen at -3 with the rounding of the default compiler options
     (jax.nn.gelu, -4, 4, {}),
 ]
 
