@@ -36,11 +36,24 @@ class Runs:
         path: The points themselves for problems of one or two variables, shape
             `(max_steps + 1, lanes, n)`; otherwise None.
         params: The final points, shape `(lanes, n)`.
-        compile_seconds: Seconds spent tracing and compiling the program.
+        settings: Hyperparameters by name, each of shape `(lanes,)`, the learning rate
+            among them; empty where there are none.
+        metrics: What the problem measures beside the loss, at the final points: by
+            name, each of shape `(lanes,)`.
+        gradient_flops: Floating-point operations of one value-and-gradient, as XLA
+            counts them; NaN where it can't.
+        peak_bytes: Memory that the program takes for its arguments, results and what
+            lies between; NaN where XLA does not say.
+        recompiled: How often a program was compiled that had been compiled before.
+        trace_seconds: Seconds spent tracing the program.
+        compile_seconds: Seconds spent compiling it.
         run_seconds: Seconds the compiled program ran, all lanes together.
         transfer_seconds: Seconds spent copying traces from the device.
-        seconds_per_step: Seconds of one unbatched step, compiled and warm; NaN where it
-            was not measured (tuning lanes run side by side).
+        seconds_per_step: Seconds of one unbatched step, compiled and warm, the median
+            of rounds in which the optimizers take turns; NaN where it was not measured
+            (tuning lanes run side by side).
+        seconds_per_step_low: Lower quartile of those rounds.
+        seconds_per_step_high: Upper quartile.
     """
 
     problem: str
@@ -57,10 +70,18 @@ class Runs:
     cost: dict[str, float]
     path: np.ndarray | None
     params: np.ndarray
+    settings: dict[str, np.ndarray] = field(default_factory=dict)
+    metrics: dict[str, np.ndarray] = field(default_factory=dict)
+    gradient_flops: float = float("nan")
+    peak_bytes: float = float("nan")
+    recompiled: int = 0
+    trace_seconds: float = float("nan")
     compile_seconds: float = float("nan")
     run_seconds: float = float("nan")
     transfer_seconds: float = float("nan")
     seconds_per_step: float = float("nan")
+    seconds_per_step_low: float = float("nan")
+    seconds_per_step_high: float = float("nan")
 
     @property
     def final_value(self) -> np.ndarray:
@@ -82,6 +103,11 @@ class Runs:
         reached = np.arange(len(self.value))[:, None] <= self.steps
         return np.where(reached, total, np.nan)
 
+    @property
+    def flops(self) -> np.ndarray:
+        """Cumulative floating-point operations of all evaluations, like a trace."""
+        return self.gradient_equivalents * self.gradient_flops
+
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
@@ -94,6 +120,8 @@ class Comparison:
         titles: What people call each problem, by name.
         minimum: Known lowest values by problem; the others use the best value found.
         sources: Where each problem comes from, by name.
+        unfinished: What was planned and not run to its end, because time was up or
+            another process has it: (problem, optimizer, phase) each.
     """
 
     runs: tuple[Runs, ...]
@@ -102,6 +130,7 @@ class Comparison:
     titles: dict[str, str] = field(default_factory=dict)
     minimum: dict[str, float] = field(default_factory=dict)
     sources: dict[str, str] = field(default_factory=dict)
+    unfinished: tuple[tuple[str, str, str], ...] = ()
 
     @property
     def problems(self) -> tuple[str, ...]:
