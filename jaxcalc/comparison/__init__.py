@@ -2,6 +2,6 @@
 
 from jaxcalc.comparison.compare import compare
 from jaxcalc.comparison.results import Comparison, Runs
-from jaxcalc.comparison.store import load
+from jaxcalc.comparison.saved import load
 
 __all__ = ["Comparison", "Runs", "compare", "load"]

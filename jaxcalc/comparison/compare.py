@@ -15,7 +15,7 @@ from jaxcalc.comparison import protocol as rules
 from jaxcalc.comparison.lanes import Programs
 from jaxcalc.comparison.progress import Progress
 from jaxcalc.comparison.results import Comparison, Phase, Runs
-from jaxcalc.comparison.runner import Grid, compile_ahead, run_grid
+from jaxcalc.comparison.runner import Grid, compile_ahead, run_grid, stored_runs
 from jaxcalc.comparison.store import Store
 from jaxcalc.minimization.loop import Functions
 from jaxcalc.problems import Problem
@@ -59,8 +59,9 @@ def compare(
             them may be an evaluation seed.
         max_steps: Steps after which a run ends.
         tol: Bound on the gradient's infinity norm, as in `minimize`.
-        store: A folder in which to keep what was computed. The same comparison started
-            again goes on where it stopped, with the same numbers.
+        store: A folder in which to keep what was computed, of any number of
+            comparisons. What was run is known again, whatever it is called: the same
+            comparison goes on where it stopped, with the same numbers.
         progress: Whether to show a progress bar.
 
     Returns:
@@ -69,7 +70,7 @@ def compare(
     Raises:
         TypeError: An argument has the wrong type.
         ValueError: An argument is empty, has duplicates, or is out of range; tuning and
-            evaluation share a seed; or the store was written under other settings.
+            evaluation share a seed; or the store was written by another version.
         OSError: The store can't be written.
     """
     problems = rules.checked_problems(problems)
@@ -99,7 +100,7 @@ def compare(
         "tol": None if tol is None else _checks.positive_float("tol", tol, zero=True),
         "rule": rules.RULE,
     }
-    kept = Store(None if store is None else Path(store), settings)
+    kept = Store(None if store is None else Path(store))
     points = _planned_points(settings, len(problems))
     runs = []
     with Progress(points, shown=progress) as bar:
@@ -109,7 +110,7 @@ def compare(
                 for name, optimizer in optimizers.items()
             ]
             bar.describe(f"{problem.name} · compiling")
-            grids = [grid for contest in contests for grid in contest.planned_grids()]
+            grids = [grid for contest in contests for grid in contest.planned(kept)]
             compile_ahead(grids, kept)
             for contest in contests:
                 runs += contest.run(kept, bar)
@@ -144,10 +145,20 @@ class _Contest:
         make = rules.as_function_of_rate(optimizer)
         self._programs = Programs(functions, make, settings["max_steps"])
 
-    def planned_grids(self) -> list[Grid]:
-        """What will be run; any rate stands for the one that tuning will choose."""
-        evaluation = self._evaluation(self._rates[0])
-        return [self._tuning(), evaluation] if self._is_tuned else [evaluation]
+    def planned(self, store: Store) -> list[Grid]:
+        """What will be run; NaN stands for a rate that tuning is yet to choose.
+
+        Args:
+            store: Where runs are kept.
+
+        Returns:
+            The grid of the tuning, if there is one, and that of the evaluation.
+        """
+        if not self._is_tuned:
+            return [self._evaluation(self._rates[0])]
+        tuned = stored_runs(self._tuning(), store)
+        rate = np.nan if tuned is None else rules.best_rate(tuned)
+        return [self._tuning(), self._evaluation(rate)]
 
     def run(self, store: Store, bar: Progress) -> list[Runs]:
         """Tune and evaluate.

@@ -22,8 +22,8 @@ class Part:
 
     Attributes:
         lanes: Where they stand.
-        place: Their name in the store.
-        digest: Hash of what is run, and on what.
+        digest: Name of the runs in the store.
+        index: Which part of them.
         chunks: What each call measured, time along the first axis.
         running: Seconds that each call took.
         transfer: Seconds spent copying entries from the device.
@@ -31,8 +31,8 @@ class Part:
     """
 
     lanes: Lane
-    place: tuple[str, ...]
     digest: str
+    index: int
     chunks: list[dict[str, np.ndarray]] = field(default_factory=list)
     running: list[float] = field(default_factory=list)
     transfer: float = 0.0
@@ -134,7 +134,7 @@ class Keeper:
 
     def __init__(self, store: Store):
         self._store = store
-        self._changed: dict[tuple[str, ...], Part] = {}
+        self._changed: dict[tuple[str, int], Part] = {}
         self._saved = time.perf_counter()
 
     def changed(self, part: Part) -> None:
@@ -143,14 +143,14 @@ class Keeper:
         Args:
             part: A part of a grid.
         """
-        self._changed[part.place] = part
+        self._changed[part.digest, part.index] = part
         if time.perf_counter() - self._saved > _CHECKPOINT_SECONDS:
             self.save()
 
     def save(self) -> None:
         """Save all that has changed, the parts that have ended included."""
         for part in self._changed.values():
-            self._store.save_part(part.place, part.digest, part.arrays())
+            self._store.save_part(part.digest, part.index, part.arrays())
         self._changed.clear()
         self._saved = time.perf_counter()
 

@@ -9,6 +9,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
+from jaxcalc.comparison.files import write_atomically
 from jaxcalc.comparison.results import Comparison, Runs
 from jaxcalc.minimization.loop import missing
 
@@ -161,3 +162,14 @@ def timings_table(comparison: Comparison) -> Any:
     names = [f.name for f in fields(Runs) if f.name in TIMINGS]
     keys = ("problem", "optimizer", "phase", *names)
     return pa.table({k: [getattr(run, k) for run in comparison.runs] for k in keys})
+
+
+def write_table(file: Path, table: Any) -> None:
+    """Write a table as a Parquet file, whole or not at all.
+
+    Args:
+        file: Where.
+        table: A `pyarrow.Table`.
+    """
+    write = parquet().write_table
+    write_atomically(file, lambda path: write(table, path, compression="zstd"))

@@ -4,8 +4,7 @@ import os
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
-from hashlib import sha256
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import jax
@@ -15,6 +14,7 @@ from jaxtyping import PyTree
 
 from jaxcalc.comparison.costs import evaluation_costs
 from jaxcalc.comparison.lanes import ROWS, Executable, Programs
+from jaxcalc.comparison.naming import digest
 from jaxcalc.comparison.parts import Keeper, Part, named, plain
 from jaxcalc.comparison.progress import Progress
 from jaxcalc.comparison.results import Phase, Runs
@@ -52,7 +52,7 @@ class Grid:
 
     @property
     def place(self) -> tuple[str, str, str]:
-        """The grid's name in a store."""
+        """What people call the grid."""
         return (self.problem.name, self.optimizer, self.phase)
 
 
@@ -82,16 +82,18 @@ def compile_ahead(grids: Iterable[Grid], store: Store) -> None:
     problem are compiled before the first of them runs.
 
     Args:
-        grids: The lanes to be run; of an unknown rate only the shape matters.
+        grids: The lanes to be run; a rate that is not yet known is NaN, and only its
+            shape matters.
         store: Grids that it holds need no program.
     """
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         begun: dict[int, Future[None]] = {}
         for grid in grids:
-            if not store.has_runs(grid.place):
-                program = _lay_out(grid).program
-                if id(program) not in begun:
-                    begun[id(program)] = pool.submit(program.compile)
+            layout = _lay_out(grid)
+            program = layout.program
+            kept = store.has_runs(_digest(grid, layout))
+            if not kept and id(program) not in begun:
+                begun[id(program)] = pool.submit(program.compile)
         for future in begun.values():
             future.result()
 
@@ -109,12 +111,12 @@ def run_grid(grid: Grid, store: Store, bar: Progress) -> Runs:
     """
     layout, args = _lay_out(grid), grid.problem.args
     program, pieces = layout.program, layout.pieces
-    digest = _digest(program, layout.lanes, layout.rates, grid.tol, args)
+    name = _digest(grid, layout)
     planned = len(grid.rates) * grid.programs.max_steps
-    kept = store.load_runs(grid.place, digest)
+    kept = store.load_runs(name)
     if kept is not None:
         bar.advance(planned)
-        return kept
+        return _labelled(grid, kept)
     program.compile()
     parts = []
     with Keeper(store) as keeper:
@@ -125,16 +127,45 @@ def run_grid(grid: Grid, store: Store, bar: Progress) -> Runs:
             ) -> tuple[Lane, Entry]:
                 return program.call(lanes, rate, _limit(limit), grid.tol, args)
 
-            part = Part(lanes=piece, place=(*grid.place, str(index)), digest=digest)
-            part.restore(store.load_part(part.place, digest))
+            part = Part(lanes=piece, digest=name, index=index)
+            part.restore(store.load_part(name, index))
             _finish(part, advance, keeper, bar)
             bar.advance(planned // len(pieces) - part.points)
             if not layout.together:
                 part.overhead = _overhead(part, advance)
             parts.append(part)
         runs = _as_runs(grid, parts, program.seconds)
-        store.save_runs(grid.place, digest, runs)
+        store.save_runs(name, runs)
     return runs
+
+
+def stored_runs(grid: Grid, store: Store) -> Runs | None:
+    """The runs of a grid, if they need not be run.
+
+    Args:
+        grid: The lanes.
+        store: Where finished runs are kept.
+
+    Returns:
+        The runs, None if they are not there.
+    """
+    if not store.keeps:
+        return None
+    kept = store.load_runs(_digest(grid, _lay_out(grid)))
+    return None if kept is None else _labelled(grid, kept)
+
+
+def _labelled(grid: Grid, runs: Runs) -> Runs:
+    """Runs under this grid's names; they may have been run under others."""
+    problem, optimizer, phase = grid.place
+    return replace(
+        runs,
+        problem=problem,
+        optimizer=optimizer,
+        phase=phase,
+        rates=grid.rates,
+        seeds=grid.seeds,
+    )
 
 
 def _lay_out(grid: Grid) -> Layout:
@@ -200,7 +231,9 @@ def _as_runs(grid: Grid, parts: list[Part], compiling: float) -> Runs:
         seeds=grid.seeds,
         status=np.concatenate([np.atleast_1d(part.lanes.status) for part in parts]),
         steps=steps,
-        **joined,
+        value=joined["value"],
+        grad_norm=joined["grad_norm"],
+        step_norm=joined["step_norm"],
         work=work,
         cost=evaluation_costs(grid.problem, kinds),
         path=None if path is None else np.moveaxis(path, -1, 1),
@@ -245,11 +278,8 @@ def _median(values: list[float]) -> float:
     return float(np.median(finite)) if finite else float("nan")
 
 
-def _digest(program: Executable, *arguments: Any) -> str:
-    """Hash of a program and of everything it is called with."""
-    total = sha256(program.digest.encode())
-    for leaf in jax.tree.leaves(arguments):
-        array = plain(leaf)
-        total.update(f"{array.dtype}{array.shape}".encode())
-        total.update(np.ascontiguousarray(array).tobytes())
-    return total.hexdigest()
+def _digest(grid: Grid, layout: Layout) -> str:
+    """The grid's name in a store."""
+    arguments = (layout.lanes, layout.rates, grid.tol, grid.problem.args)
+    arrays = map(plain, jax.tree.leaves(arguments))
+    return digest(layout.program.digest, grid.phase, arrays)

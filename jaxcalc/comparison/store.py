@@ -1,314 +1,214 @@
-"""Comparisons on disk: finished runs, unfinished ones, and whole comparisons.
+"""A folder of finished and unfinished runs, named by what was run.
 
-Parquet, JSON and plain arrays only: nothing that is read can run code. Files are
-written beside and renamed into place, so that a process may be killed at any moment.
+    format.json                version of this layout
+    runs/ab/abcd....parquet    finished runs, by their digest
+    parts/<digest>-<i>.npz     what is needed to go on with unfinished ones
+    quarantine/                files that could not be read
+
+What was run decides the name (see `naming`), so that nothing is run twice, and stores
+are shared by copying files. Parquet, JSON and plain arrays only: nothing that is read
+can run code. Files are written beside and renamed into place: a process may be killed
+at any moment, and two may write at once. What both write under one name is the same.
 """
 
-import contextlib
 import json
 import os
-import re
 import warnings
-from collections.abc import Callable
-from dataclasses import replace
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from jaxcalc.comparison.files import slug, writable, write_atomically
+from jaxcalc.comparison.naming import FORMAT
 from jaxcalc.comparison.records import (
     TIMINGS,
     parquet,
     read_runs,
     runs_table,
-    timings_table,
+    write_table,
 )
-from jaxcalc.comparison.results import Comparison, Runs
+from jaxcalc.comparison.results import Runs
+from jaxcalc.comparison.saved import load, save
 
-Place = tuple[str, ...]
+__all__ = ["Store", "load", "save", "slug", "writable", "write_atomically"]
 
 
 class Store:
-    """A folder of finished and unfinished runs of one comparison.
+    """Finished and unfinished runs of any number of comparisons.
 
     Args:
         folder: Where, or None to keep nothing.
-        settings: The comparison's settings; a folder serves one set of them.
 
     Raises:
         OSError: The folder can't be written.
-        ValueError: The folder was written under other settings.
+        ValueError: The folder was written by another version.
     """
 
-    def __init__(self, folder: Path | None, settings: dict[str, Any]):
+    def __init__(self, folder: Path | None):
         self._folder = folder
         if folder is None:
             return
         parquet()  # say at once if it is missing, not after the first hour
         writable(folder)
-        settings = json.loads(json.dumps(settings))
-        file = folder / "settings.json"
-        if not file.exists():
-            text = json.dumps(settings, indent=1)
-            write_atomically(file, lambda path: path.write_text(text))
-            return
-        try:
-            known = json.loads(file.read_text())
-        except ValueError as error:
-            raise ValueError(
-                f"{file} can't be read ({error}): choose another `store`, or delete "
-                "this one"
-            ) from error
-        differing = [k for k in settings if known.get(k) != settings[k]]
-        if differing:
-            was = "; ".join(f"{k} was {known.get(k)!r}" for k in differing)
-            raise ValueError(
-                f"`store` {folder} holds a comparison under other settings ({was}): "
-                "choose another folder, or delete this one"
-            )
+        check_format(folder)
+        if not (folder / "format.json").exists():
+            text = json.dumps({"format": FORMAT})
+            write_atomically(folder / "format.json", lambda p: p.write_text(text))
+        for name in ("runs", "parts"):
+            writable(folder / name)
 
-    def has_runs(self, place: Place) -> bool:
-        """Whether there are finished runs; they may turn out to be of another program.
+    @property
+    def keeps(self) -> bool:
+        """Whether there is a folder."""
+        return self._folder is not None
+
+    def has_runs(self, digest: str) -> bool:
+        """Whether there are finished runs.
 
         Args:
-            place: Problem, optimizer and phase.
+            digest: What would be run.
 
         Returns:
             True if there is a file of them.
         """
-        file = self._file(place, "parquet")
-        return file is not None and file.exists()
+        return self._folder is not None and self._runs(digest).exists()
 
-    def load_runs(self, place: Place, digest: str) -> Runs | None:
-        """Finished runs.
+    def load_runs(self, digest: str) -> Runs | None:
+        """Finished runs, under the names they were first run by.
 
         Args:
-            place: Problem, optimizer and phase.
-            digest: Hash of what would be run, and on what.
+            digest: What would be run.
 
         Returns:
             The runs, None if they are not there.
-
-        Raises:
-            ValueError: What is there was computed by another program, or on other data.
         """
-        file = self._file(place, "parquet")
-        if file is None or not file.exists():
+        if not self.has_runs(digest):
             return None
         try:
-            runs, metadata = read_runs(file)
+            (runs,), metadata = read_runs(self._runs(digest))
+            _same_digest(metadata["digest"], digest)
+        except FileNotFoundError:
+            return None  # another process has set it aside
         except Exception as error:  # pyarrow raises what it likes on a damaged file
-            _set_aside(file, error)
+            self._quarantine(self._runs(digest), error)
             return None
-        _same_digest(file, metadata["digest"], digest)
-        return runs[0]
+        return runs
 
-    def save_runs(self, place: Place, digest: str, runs: Runs) -> None:
+    def save_runs(self, digest: str, runs: Runs) -> None:
         """Keep finished runs, and forget their unfinished parts.
 
         Args:
-            place: Problem, optimizer and phase.
-            digest: Hash of what was run, and on what.
+            digest: What was run.
             runs: The runs.
         """
-        file = self._file(place, "parquet")
-        if file is None:
+        if self._folder is None:
             return
         timings = {name: getattr(runs, name) for name in TIMINGS}
         table = runs_table((runs,), {"digest": digest, "timings": timings})
-        _write_table(file, table)
-        for index in range(len(runs.steps)):
-            part = self._file((*place, str(index)), "npz")
-            if part is not None:
-                part.unlink(missing_ok=True)
+        file = self._runs(digest)
+        file.parent.mkdir(exist_ok=True)
+        write_table(file, table)
+        for part in file.parents[2].glob(f"parts/{digest}-*.npz"):
+            part.unlink(missing_ok=True)
 
-    def load_part(self, place: Place, digest: str) -> dict[str, np.ndarray] | None:
+    def load_part(self, digest: str, index: int) -> dict[str, np.ndarray] | None:
         """Unfinished runs.
 
         Args:
-            place: Problem, optimizer, phase and index of the part.
-            digest: Hash of what would be run, and on what.
+            digest: What would be run.
+            index: Which part of it.
 
         Returns:
             What was saved, None if there is nothing.
-
-        Raises:
-            ValueError: What is there was computed by another program, or on other data.
         """
-        file = self._file(place, "npz")
-        if file is None or not file.exists():
+        if self._folder is None:
             return None
+        file = self._part(digest, index)
         try:
             with file.open("rb") as stream, np.load(stream, allow_pickle=False) as held:
                 arrays = {name: held[name] for name in held.files}
-            was = str(arrays.pop("digest"))
-        except Exception as error:  # so do zip files
-            _set_aside(file, error)
+            _same_digest(str(arrays.pop("digest")), digest)
+        except FileNotFoundError:
             return None
-        _same_digest(file, was, digest)
+        except Exception as error:  # so do zip files
+            self._quarantine(file, error)
+            return None
         return arrays
 
-    def save_part(
-        self, place: Place, digest: str, arrays: dict[str, np.ndarray]
-    ) -> None:
+    def save_part(self, digest: str, index: int, arrays: dict[str, np.ndarray]) -> None:
         """Keep unfinished runs.
 
         Args:
-            place: Problem, optimizer, phase and index of the part.
-            digest: Hash of what is run, and on what.
+            digest: What is run.
+            index: Which part of it.
             arrays: Everything that is needed to go on.
         """
-        file = self._file(place, "npz")
-        if file is None:
+        if self._folder is None:
             return
-
         named: dict[str, Any] = {"digest": np.asarray(digest), **arrays}
 
         def write(path: Path) -> None:
             with path.open("wb") as stream:
                 np.savez(stream, **named)
 
-        write_atomically(file, write)
+        write_atomically(self._part(digest, index), write)
 
-    def _file(self, place: Place, ending: str) -> Path | None:
-        if self._folder is None:
-            return None
-        return self._folder / f"{'--'.join(map(slug, place))}.{ending}"
+    def _runs(self, digest: str) -> Path:
+        assert self._folder is not None
+        return self._folder / "runs" / digest[:2] / f"{digest}.parquet"
 
+    def _part(self, digest: str, index: int) -> Path:
+        assert self._folder is not None
+        return self._folder / "parts" / f"{digest}-{index}.npz"
 
-def save(comparison: Comparison, folder: Path) -> Path:
-    """Write a comparison, see `Comparison.save`.
-
-    Args:
-        comparison: What was found.
-        folder: Where.
-
-    Returns:
-        The folder.
-    """
-    writable(folder)
-    runs = runs_table(comparison.runs, {})
-    table = comparison.table()
-    timings = timings_table(comparison)
-    header = {
-        name: getattr(comparison, name)
-        for name in ("protocol", "environment", "titles", "minimum", "sources")
-    }
-    text = json.dumps(header, indent=1)
-    for name, held in (("runs", runs), ("table", table), ("timings", timings)):
-        _write_table(folder / f"{name}.parquet", held)
-    write_atomically(folder / "protocol.json", lambda p: p.write_text(text))
-    return folder
-
-
-def load(folder: str | Path) -> Comparison:
-    """Read a comparison that `Comparison.save` wrote.
-
-    Args:
-        folder: Where it was written.
-
-    Returns:
-        The comparison.
-
-    Raises:
-        FileNotFoundError: There is none in this folder.
-    """
-    folder = Path(folder)
-    if not (folder / "protocol.json").exists():
-        raise FileNotFoundError(
-            f"{folder} holds no comparison: there is no protocol.json in it"
+    def _quarantine(self, file: Path, error: Exception) -> None:
+        assert self._folder is not None
+        aside = self._folder / "quarantine" / file.name
+        aside.parent.mkdir(exist_ok=True)
+        try:
+            os.replace(file, aside)
+        except FileNotFoundError:
+            return  # another process was faster
+        warnings.warn(
+            f"{file} can't be read ({error}); it was moved to {aside} and is "
+            "computed anew",
+            stacklevel=3,
         )
-    header = json.loads((folder / "protocol.json").read_text())
-    runs, _ = read_runs(folder / "runs.parquet")
-    timings = parquet().read_table(folder / "timings.parquet").to_pylist()
-    timed = [
-        replace(run, **{name: row[name] for name in TIMINGS})
-        for run, row in zip(runs, timings, strict=True)
-    ]
-    return Comparison(runs=tuple(timed), **header)
 
 
-def slug(name: str) -> str:
-    """A file name for any text: harmless, readable, and different for different texts.
+def check_format(folder: Path) -> None:
+    """Refuse what another version wrote.
 
     Args:
-        name: Any text.
-
-    Returns:
-        Letters, digits, `-` (never two), `_` and `.`; with a hash wherever something
-        was changed.
-    """
-    plain = re.sub(r"[^A-Za-z0-9_.]+", "-", name).strip(".-") or "unnamed"
-    if plain == name and len(plain) <= 80:
-        return plain
-    return f"{plain[:60]}-{sha256(name.encode()).hexdigest()[:8]}"
-
-
-def write_atomically(file: Path, write: Callable[[Path], Any]) -> None:
-    """Write a file beside its place and rename it.
-
-    Args:
-        file: Where it belongs.
-        write: Writes to the path that it is given.
+        folder: A store, or an empty folder.
 
     Raises:
-        OSError: It can't be written; nothing half-written is left in its place.
+        ValueError: It was written by another version; the message says what to do.
     """
-    beside = file.with_name(f"{file.name}.{os.getpid()}.partial")
+    file = folder / "format.json"
+    if not file.exists():
+        if (folder / "settings.json").exists():
+            raise ValueError(
+                f"the store {folder} has the layout of an older jaxcalc (format 1, "
+                f"now {FORMAT}), which named runs by their place: choose another "
+                "`store`, or delete this one and run again"
+            )
+        return
     try:
-        write(beside)
-        os.replace(beside, file)
-    except OSError as error:
-        raise OSError(
-            f"{file} can't be written ({error}): free some space or choose another "
-            "folder; what was written before is kept"
-        ) from error
-    finally:
-        with contextlib.suppress(OSError):
-            beside.unlink(missing_ok=True)
-
-
-def writable(folder: Path) -> None:
-    """Make a folder, and be sure that files can be written there.
-
-    Args:
-        folder: Any path.
-
-    Raises:
-        OSError: It can't be made or written; the message names it.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / f".{os.getpid()}.partial"
-        probe.write_text("")
-        probe.unlink()
-    except OSError as error:
-        raise OSError(
-            f"the folder {folder} can't be written ({error}): choose another one, or "
-            "change its permissions"
-        ) from error
-
-
-def _write_table(file: Path, table: Any) -> None:
-    write = parquet().write_table
-    write_atomically(file, lambda path: write(table, path, compression="zstd"))
-
-
-def _set_aside(file: Path, error: Exception) -> None:
-    damaged = file.with_name(f"{file.name}.damaged")
-    os.replace(file, damaged)
-    warnings.warn(
-        f"{file} can't be read ({error}); it was moved to {damaged.name} and is "
-        "computed anew",
-        stacklevel=3,
-    )
-
-
-def _same_digest(file: Path, was: str, now: str) -> None:
-    if was != now:
+        known = int(json.loads(file.read_text())["format"])
+    except (ValueError, TypeError, KeyError) as error:
         raise ValueError(
-            f"{file} was computed by another program or on other data (the loss, the "
-            "data, the optimizer, or a library has changed since): choose another "
-            "`store`, or delete this one"
+            f"{file} can't be read ({error!r}): if the store is jaxcalc's, write "
+            f'{{"format": {FORMAT}}} into it; otherwise choose another folder'
+        ) from error
+    if known > FORMAT:
+        raise ValueError(
+            f"the store {folder} was written by a newer jaxcalc (format {known}; this "
+            f"one reads up to {FORMAT}): update jaxcalc, or choose another `store`"
         )
+
+
+def _same_digest(was: str, now: str) -> None:
+    if was != now:
+        raise ValueError(f"it holds {was[:12]}, not {now[:12]}")

@@ -31,15 +31,23 @@ def finish(store, out):
     assert said.split() == ["ready", "done"]
 
 
-def interrupt(store, out, pattern, sent):
-    """Send a signal as soon as the store holds files of a pattern, twice over."""
+def written(path):
+    try:
+        return path.name, path.stat().st_mtime_ns
+    except FileNotFoundError:  # its runs have ended since
+        return path.name, 0
+
+
+def interrupt(store, out, finished, sent):
+    """Send a signal amid parts, once they were saved twice over and some runs ended."""
     process = begin(store, out)
     ended = time.monotonic() + 120
     seen = set()
     while len(seen) < 2:
         assert process.poll() is None, process.communicate()[1]
         assert time.monotonic() < ended
-        seen |= {(p.name, p.stat().st_mtime_ns) for p in store.glob(pattern)}
+        if len(list(store.glob("runs/*/*.parquet"))) >= finished:
+            seen |= set(map(written, store.glob("parts/*.npz")))
         time.sleep(0.01)
     process.send_signal(sent)
     _, errors = process.communicate(timeout=60)
@@ -71,26 +79,25 @@ def undisturbed(tmp_path_factory):
 def test_a_killed_comparison_ends_with_the_same_bits(undisturbed, tmp_path):
     store, out = tmp_path / "store", tmp_path / "out"
     store.mkdir()
-    # Once in the middle of tuning, once in the middle of the evaluation.
-    for pattern in ("*--adam--tuning--0.npz", "*--adam--evaluation--?.npz"):
-        status, _ = interrupt(store, out, pattern, signal.SIGKILL)
+    # Once in the middle of tuning, once after it.
+    for finished in (0, 1):
+        status, _ = interrupt(store, out, finished, signal.SIGKILL)
         assert status == -signal.SIGKILL
     finish(store, out)
     same(undisturbed, out)
-    assert not list(store.glob("*.npz"))
+    assert not list(store.glob("parts/*.npz"))
 
 
 @pytest.mark.slow
 def test_ctrl_c_loses_nothing(undisturbed, tmp_path):
     store, out = tmp_path / "store", tmp_path / "out"
     store.mkdir()
-    pattern = "*--adam--evaluation--?.npz"
-    status, errors = interrupt(store, out, pattern, signal.SIGINT)
+    status, errors = interrupt(store, out, 1, signal.SIGINT)
     assert status != 0
     assert "KeyboardInterrupt" in errors
-    held = {path.name for path in store.iterdir()}
-    assert "waves--adam--tuning.parquet" in held
-    assert "waves--adam--evaluation--0.npz" in held
-    assert not [name for name in held if name.endswith(".partial")]
+    held = [path.suffix for path in store.rglob("*") if path.is_file()]
+    assert ".parquet" in held
+    assert ".npz" in held
+    assert ".partial" not in held
     finish(store, out)
     same(undisturbed, out)
