@@ -1,27 +1,20 @@
-"""Compare optimizers on problems: tune each alike, then run the chosen rates."""
+"""Compare optimizers on problems: tune each alike, then run what was chosen."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import jax
-import jax.numpy as jnp
-import numpy as np
-from jax.flatten_util import ravel_pytree
-from jaxtyping import Array, Float, PyTree
-
-from jaxcalc import _checks, _trees
+from jaxcalc import _checks
 from jaxcalc.comparison import protocol as rules
-from jaxcalc.comparison.lanes import Programs
+from jaxcalc.comparison.contest import Contest
 from jaxcalc.comparison.progress import Progress
-from jaxcalc.comparison.results import Comparison, Phase, Runs
-from jaxcalc.comparison.runner import Grid, compile_ahead, run_grid, stored_runs
+from jaxcalc.comparison.results import Comparison, Runs
+from jaxcalc.comparison.runner import compile_ahead
+from jaxcalc.comparison.stopping import Stop, Stopped
 from jaxcalc.comparison.store import Store
-from jaxcalc.minimization.loop import Functions
+from jaxcalc.comparison.timing import time_in_turns
 from jaxcalc.problems import Problem
-
-# Points are recorded for problems whose paths can be drawn.
-_DRAWABLE = 2
 
 
 def compare(
@@ -29,31 +22,43 @@ def compare(
     optimizers: Mapping[str, rules.Optimizer],
     *,
     rates: Sequence[float] | Mapping[str, Sequence[float]] | None = None,
+    trials: int | None = None,
     seeds: int | Sequence[int] = 8,
     tuning_seeds: int | Sequence[int] | None = None,
     max_steps: int = 1000,
     tol: float | None = None,
     store: str | Path | None = None,
+    share: tuple[int, int] | None = None,
+    time_budget: float | None = None,
     progress: bool = False,
 ) -> Comparison:
     """Run every optimizer on every problem, under the same rules for all.
 
-    Each optimizer that takes a learning rate is tuned: every rate is run from every
-    tuning seed, and one rate is chosen (`protocol.RULE`). Then the chosen rate, or the
-    optimizer that takes none, is run from the evaluation seeds, which tuning has not
-    seen. A seed gives every optimizer the same start.
+    Each optimizer that has something to choose is tuned: every trial is run from every
+    tuning seed, and one is chosen (`protocol.RULE`). All get as many trials. Then what
+    was chosen, or the optimizer that has nothing to choose, is run from the evaluation
+    seeds, which tuning has not seen. A seed gives every optimizer the same start and
+    the same batches.
 
     Tuning runs lie side by side in one compiled program for each problem and optimizer;
-    evaluation runs are run and timed one by one. Compiling is timed apart, and happens
-    once: a second comparison of the same functions and shapes compiles nothing. The
-    programs of a problem are compiled side by side, before any of them runs.
+    those that have ended stop costing. Evaluation runs are run one by one. Afterwards a
+    step of each optimizer is timed: alone, warm, the optimizers of a problem taking
+    turns. Compiling is timed apart, and happens once: a second comparison of the same
+    functions and shapes compiles nothing.
+
+    Between two chunks of work everything is in the store. Ctrl-C ends the chunk that is
+    under way and writes it, before it raises KeyboardInterrupt.
 
     Args:
         problems: One `Problem` or several.
         optimizers: By name, either a function of a learning rate such as `optax.adam`,
-            or a finished optimizer such as `newton()`, which takes part untuned.
-        rates: Learning rates to try: the same for all, or by optimizer, as many for
-            each. By default twelve from 1e-4 to 30, half a decade apart.
+            or a `search` over several hyperparameters, or a finished optimizer such as
+            `newton()`, which takes part untuned.
+        rates: Learning rates that the functions of one try: the same for all, or by
+            optimizer. By default as many as there are trials, evenly in the logarithm
+            from 1e-4 to 30.
+        trials: Settings that each optimizer tries; by default as many as there are
+            rates, or twelve.
         seeds: Evaluation seeds, or how many.
         tuning_seeds: Tuning seeds, or how many; by default as many as `seeds`. None of
             them may be an evaluation seed.
@@ -62,7 +67,12 @@ def compare(
         store: A folder in which to keep what was computed, of any number of
             comparisons. What was run is known again, whatever it is called: the same
             comparison goes on where it stopped, with the same numbers.
-        progress: Whether to show a progress bar.
+        share: `(index, count)`: run only this one of as many shares of the work, for
+            processes that have nothing in common but a `store`. The same call without
+            a share then finds everything there.
+        time_budget: Seconds after which no more is begun; what was finished by then is
+            returned, and the rest is named in `unfinished`.
+        progress: Whether to show a progress bar, with the lowest value so far.
 
     Returns:
         All runs with their traces, and under which rules they were made.
@@ -72,48 +82,43 @@ def compare(
         ValueError: An argument is empty, has duplicates, or is out of range; tuning and
             evaluation share a seed; or the store was written by another version.
         OSError: The store can't be written.
+        KeyboardInterrupt: Ctrl-C was pressed.
     """
     problems = rules.checked_problems(problems)
     optimizers = rules.checked_optimizers(optimizers)
-    evaluation = rules.checked_seeds("seeds", seeds, 0)
-    tuning = rules.checked_seeds(
-        "tuning_seeds",
-        len(evaluation) if tuning_seeds is None else tuning_seeds,
-        max(evaluation) + 1,
-    )
-    shared = sorted(set(tuning) & set(evaluation))
-    if shared:
-        raise ValueError(
-            f"`tuning_seeds` and `seeds` share {shared}: a rate must be judged on "
-            "seeds that it was not chosen on"
-        )
+    tried = rules.planned_trials(rates, trials, optimizers)
     settings = {
         "problems": [problem.name for problem in problems],
         "optimizers": list(optimizers),
-        "rates": {
-            name: list(values)
-            for name, values in rules.checked_rates(rates, optimizers).items()
-        },
-        "seeds": list(evaluation),
-        "tuning_seeds": list(tuning),
+        "spaces": rules.described_spaces(rates, tried, optimizers),
+        "trials": max(map(len, tried.values()), default=0),
+        **rules.checked_both_seeds(seeds, tuning_seeds),
         "max_steps": _checks.positive_int("max_steps", max_steps),
         "tol": None if tol is None else _checks.positive_float("tol", tol, zero=True),
         "rule": rules.RULE,
+        "batches": {p.name: p.title for p in problems if p.draw is not None},
     }
+    index, count = rules.checked_share(share, store)
+    if time_budget is not None:
+        time_budget = _checks.positive_float("time_budget", time_budget)
     kept = Store(None if store is None else Path(store))
-    points = _planned_points(settings, len(problems))
-    runs = []
-    with Progress(points, shown=progress) as bar:
-        for problem in problems:
-            contests = [
-                _Contest(problem, name, optimizer, settings)
-                for name, optimizer in optimizers.items()
-            ]
-            bar.describe(f"{problem.name} · compiling")
-            grids = [grid for contest in contests for grid in contest.planned(kept)]
-            compile_ahead(grids, kept)
-            for contest in contests:
-                runs += contest.run(kept, bar)
+    contests = [
+        [
+            Contest(problem, n, o, tried.get(n, []), settings)
+            for n, o in optimizers.items()
+        ]
+        for problem in problems
+    ]
+    mine = _mine(contests, index, count)
+    with (
+        Progress(_planned_points(settings, mine), shown=progress) as bar,
+        Stop(time_budget) as stop,
+    ):
+        runs = _run(mine, kept, bar, stop)
+    if stop.interrupted:
+        raise KeyboardInterrupt
+    done = {(run.problem, run.optimizer, run.phase) for run in runs}
+    planned = [p for row in contests for contest in row for p in contest.places]
     return Comparison(
         runs=tuple(runs),
         protocol=settings,
@@ -121,102 +126,67 @@ def compare(
         titles={p.name: p.title or p.name for p in problems},
         minimum={p.name: p.minimum for p in problems if p.minimum is not None},
         sources={p.name: p.source for p in problems if p.source},
+        unfinished=tuple(place for place in planned if place not in done),
     )
 
 
-class _Contest:
-    """One optimizer on one problem: first tuned, if it has a rate, then evaluated."""
-
-    def __init__(
-        self,
-        problem: Problem,
-        name: str,
-        optimizer: rules.Optimizer,
-        settings: dict[str, Any],
-    ):
-        self._problem, self._name, self._settings = problem, name, settings
-        self._tol = _tolerance(settings["tol"], problem)
-        self._rates = settings["rates"].get(name, [np.nan])
-        functions = Functions(
-            problem.loss,
-            observe=_raveled if problem.size <= _DRAWABLE else None,
-            hessian_fn=problem.hessian,
-        )
-        make = rules.as_function_of_rate(optimizer)
-        self._programs = Programs(functions, make, settings["max_steps"])
-
-    def planned(self, store: Store) -> list[Grid]:
-        """What will be run; NaN stands for a rate that tuning is yet to choose.
-
-        Args:
-            store: Where runs are kept.
-
-        Returns:
-            The grid of the tuning, if there is one, and that of the evaluation.
-        """
-        if not self._is_tuned:
-            return [self._evaluation(self._rates[0])]
-        tuned = stored_runs(self._tuning(), store)
-        rate = np.nan if tuned is None else rules.best_rate(tuned)
-        return [self._tuning(), self._evaluation(rate)]
-
-    def run(self, store: Store, bar: Progress) -> list[Runs]:
-        """Tune and evaluate.
-
-        Args:
-            store: Where runs are kept.
-            bar: Shows progress.
-
-        Returns:
-            The tuning runs, if there are any, and the evaluation runs.
-        """
-        if not self._is_tuned:
-            return [self._run(self._evaluation(self._rates[0]), store, bar)]
-        tuned = self._run(self._tuning(), store, bar)
-        evaluation = self._evaluation(rules.best_rate(tuned))
-        return [tuned, self._run(evaluation, store, bar)]
-
-    @property
-    def _is_tuned(self) -> bool:
-        return len(self._rates) > 1
-
-    def _run(self, grid: Grid, store: Store, bar: Progress) -> Runs:
-        bar.describe(" · ".join(grid.place))
-        return run_grid(grid, store, bar)
-
-    def _tuning(self) -> Grid:
-        return self._grid("tuning", self._rates, self._settings["tuning_seeds"])
-
-    def _evaluation(self, rate: float) -> Grid:
-        return self._grid("evaluation", [rate], self._settings["seeds"])
-
-    def _grid(self, phase: Phase, rates: Sequence[float], seeds: Sequence[int]) -> Grid:
-        return Grid(
-            problem=self._problem,
-            optimizer=self._name,
-            phase=phase,
-            programs=self._programs,
-            rates=np.repeat(np.asarray(rates, float), len(seeds)),
-            seeds=np.tile(np.asarray(seeds), len(rates)),
-            tol=self._tol,
-        )
+def _mine(contests: list[list[Contest]], index: int, count: int) -> list[list[Contest]]:
+    """This share of the contests, by problem; problems without any are left out."""
+    number = 0
+    chosen = []
+    for row in contests:
+        own = [c for k, c in enumerate(row, number) if k % count == index]
+        number += len(row)
+        if own:
+            chosen.append(own)
+    return chosen
 
 
-def _planned_points(settings: dict[str, Any], problems: int) -> int:
-    rates = settings["rates"]
-    tuning = len(settings["tuning_seeds"]) * sum(
-        len(values) for values in rates.values() if len(values) > 1
-    )
-    evaluation = len(settings["seeds"]) * len(settings["optimizers"])
-    return (tuning + evaluation) * problems * settings["max_steps"]
+def _run(
+    contests: list[list[Contest]], store: Store, bar: Progress, stop: Stop
+) -> list[Runs]:
+    """Run the contests problem by problem, as far as there is time."""
+    runs: list[Runs] = []
+    try:
+        for row in contests:
+            stop.check()
+            bar.begin(f"{row[0].places[0][0]} · compiling")
+            compile_ahead((g for contest in row for g in contest.planned(store)), store)
+            evaluated = []
+            for contest in row:
+                runs.extend(contest.run(store, bar, stop))
+                evaluated.append(len(runs) - 1)
+            _time(row, runs, evaluated, store, stop)
+    except Stopped:
+        pass
+    return runs
 
 
-def _tolerance(tol: float | None, problem: Problem) -> Any:
-    dtype = _trees.dtype(jax.eval_shape(problem.init, jax.random.key(0)))
-    eps = float(jnp.finfo(dtype).eps)
-    return np.asarray(np.sqrt(eps) if tol is None else tol, dtype)
+def _time(
+    row: list[Contest],
+    runs: list[Runs],
+    evaluated: list[int],
+    store: Store,
+    stop: Stop,
+) -> None:
+    """Time the optimizers of one problem against each other, those not timed yet."""
+    stop.check()
+    missing = [
+        (contest, at)
+        for contest, at in zip(row, evaluated, strict=True)
+        if not runs[at].seconds_per_step > 0
+    ]
+    contenders = [contest.contender(runs[at]) for contest, at in missing]
+    for contender in contenders:
+        contender.program.compile()
+    time_in_turns(contenders)
+    for (contest, at), contender in zip(missing, contenders, strict=True):
+        runs[at] = contender.timed(runs[at])
+        store.save_runs(contest.grid_of(runs[at]).digest, runs[at])
 
 
-def _raveled(params: PyTree, *args: Any) -> Float[Array, " n"]:
-    del args
-    return ravel_pytree(params)[0]
+def _planned_points(settings: dict[str, Any], contests: list[list[Contest]]) -> int:
+    phases = Counter(p for row in contests for c in row for p in c.phases)
+    tuning = phases["tuning"] * settings["trials"] * len(settings["tuning_seeds"])
+    evaluation = phases["evaluation"] * len(settings["seeds"])
+    return (tuning + evaluation) * settings["max_steps"]

@@ -7,10 +7,11 @@ those lanes run one after the other.
 """
 
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -24,6 +25,7 @@ from jaxcalc.minimization.loop import (
     Entry,
     Functions,
     Lane,
+    Step,
     freeze,
     is_costly,
     make_step,
@@ -32,13 +34,23 @@ from jaxcalc.minimization.loop import (
     start_lane,
 )
 
-Make = Callable[[Any], optax.GradientTransformation]
+Make = Callable[[dict[str, Any]], optax.GradientTransformation]
 
 # Points measured in one call of a program. Between calls progress is shown and the
 # store is written; a call may be asked for fewer.
 ROWS = 256
 
+
+class Setting(NamedTuple):
+    """What sets a lane apart from its neighbours, beside its start."""
+
+    hyper: dict[str, Any]  # hyperparameters by name
+    seed: Any  # the batches of equal seeds are the same, whatever the optimizer
+
+
 _EXECUTABLES: dict[Any, "Executable"] = {}
+# Digests of what this process has compiled.
+_COMPILED: Counter[str] = Counter()
 _MOST_EXECUTABLES = 256
 # What a trace depends on beside its arguments.
 _CONTEXT = ("jax_enable_x64", "jax_default_matmul_precision")
@@ -58,16 +70,38 @@ class Executable:
         begin = time.perf_counter()
         self._lowered = program.lower(*arguments)
         self.digest: str = sha256(self._lowered.as_text().encode()).hexdigest()
-        self.seconds: float = time.perf_counter() - begin
+        self.trace_seconds: float = time.perf_counter() - begin
+        self.compile_seconds: float = 0.0
+        self.recompiled: int = 0
         self._compiled: Any = None
 
     def compile(self) -> None:
-        """Compile the program once; `seconds` grows by what it took."""
+        """Compile the program once, unless it is compiled."""
         if self._compiled is not None:
             return
         begin = time.perf_counter()
         self._compiled = self._lowered.compile()
-        self.seconds += time.perf_counter() - begin
+        self.compile_seconds = time.perf_counter() - begin
+        self.recompiled = _COMPILED[self.digest]
+        _COMPILED[self.digest] += 1
+
+    @property
+    def peak_bytes(self) -> float:
+        """Memory of arguments, results and what lies between, by XLA's own count."""
+        if self._compiled is None:
+            return float("nan")
+        try:
+            held = self._compiled.memory_analysis()
+        except (NotImplementedError, RuntimeError):
+            return float("nan")
+        if held is None:
+            return float("nan")
+        return float(
+            held.argument_size_in_bytes
+            + held.output_size_in_bytes
+            + held.temp_size_in_bytes
+            - held.alias_size_in_bytes
+        )
 
     def call(self, *arguments: Any) -> Any:
         """Run the program.
@@ -87,56 +121,60 @@ class Programs:
 
     Attributes:
         functions: The functions of the problem.
-        make: `make(rate)`, the optimizer for a learning rate.
+        make: `make(hyper)`, the optimizer for a dictionary of hyperparameters.
         max_steps: Index of the last point of a run.
+        measured: Whether, where steps see batches, values and gradient norms are
+            nevertheless those of all data.
     """
 
     functions: Functions
     make: Make
     max_steps: int
+    measured: bool = True
 
-    def start(self, params: PyTree, rates: jax.Array, args: tuple[Any, ...]) -> Lane:
+    def start(self, params: PyTree, settings: Setting, args: tuple[Any, ...]) -> Lane:
         """Lanes before their first step, along the last axis.
 
         Args:
             params: Starts, lanes along the last axis.
-            rates: Learning rate of each lane.
+            settings: What sets each lane apart, lanes along the last axis.
             args: Data of the loss.
 
         Returns:
             The lanes.
         """
         statics = (self.functions, self.make)
-        return _programs.compiled(_build_start, *statics)(params, rates, args)
+        return _programs.compiled(_build_start, *statics)(params, settings, args)
 
-    def runs_side_by_side(self, params: PyTree, rate: Any, args: Any) -> bool:
+    def runs_side_by_side(self, params: PyTree, setting: Setting, args: Any) -> bool:
         """Whether every step costs the same, so that lanes need not wait.
 
         Args:
             params: One start.
-            rate: One learning rate.
+            setting: What belongs to it.
             args: Data of the loss.
 
         Returns:
             False for optimizers that search lines or count their own work.
         """
         lane = jax.eval_shape(
-            lambda p, r, a: start_lane(self.functions, p, self.make(r), a),
+            lambda p, s, a: start_lane(self.functions, p, self.make(s.hyper), a),
             params,
-            rate,
+            setting,
             args,
         )
         return not is_costly(lane.state)
 
     def side_by_side(self, *arguments: Any) -> Executable:
-        """The program that advances all lanes together.
+        """The program that advances lanes together: all of them, or those chosen.
 
         Args:
-            *arguments: `(lanes, rates, rows, tol, args)`, for their shapes.
+            *arguments: `(lanes, settings, chosen, rows, tol, args)`, for their shapes;
+                `chosen` holds the indices of the lanes to advance, None for all.
 
         Returns:
-            A program of these arguments that returns the lanes and their entries, with
-            time along the first axis and lanes along the last.
+            A program of these arguments that returns all lanes, and entries of those
+            chosen, with time along the first axis and lanes along the last.
         """
         return self._executable(_build_side_by_side, *arguments)
 
@@ -144,7 +182,7 @@ class Programs:
         """The program that advances one lane.
 
         Args:
-            *arguments: `(lane, rate, rows, tol, args)`, for their shapes.
+            *arguments: `(lane, setting, rows, tol, args)`, for their shapes.
 
         Returns:
             A program of these arguments that returns the lane and its entries.
@@ -152,7 +190,7 @@ class Programs:
         return self._executable(_build_alone, *arguments)
 
     def _executable(self, build: Callable[..., Any], *arguments: Any) -> Executable:
-        statics = (self.functions, self.make, self.max_steps)
+        statics = (self.functions, self.make, self.max_steps, self.measured)
         leaves, structure = jax.tree.flatten(arguments)
         context = [getattr(jax.config, name) for name in _CONTEXT]
         key = (
@@ -176,37 +214,59 @@ def _signature(leaf: Any) -> tuple[Any, ...]:
 
 
 def _build_start(functions: Functions, make: Make) -> Callable[..., Lane]:
-    def start(params: PyTree, rates: jax.Array, args: tuple[Any, ...]) -> Lane:
-        def one(params: PyTree, rate: jax.Array) -> Lane:
-            return start_lane(functions, params, make(rate), args)
+    def start(params: PyTree, settings: Setting, args: tuple[Any, ...]) -> Lane:
+        def one(params: PyTree, setting: Setting) -> Lane:
+            return start_lane(functions, params, make(setting.hyper), args)
 
-        return jax.vmap(one, in_axes=(-1, -1), out_axes=-1)(params, rates)
+        return jax.vmap(one, in_axes=(-1, -1), out_axes=-1)(params, settings)
 
     return start
 
 
+def _stepper(
+    functions: Functions, make: Make, max_steps: int, measured: bool
+) -> Callable[[Setting, Any, Any], Step]:
+    def step_of(setting: Setting, args: Any, tol: Any) -> Step:
+        key = None if functions.draw is None else jax.random.key(setting.seed)
+        optimizer = make(setting.hyper)
+        return make_step(
+            functions, optimizer, args, max_steps, tol, key, measured=measured
+        )
+
+    return step_of
+
+
 def _build_alone(
-    functions: Functions, make: Make, max_steps: int
+    functions: Functions, make: Make, max_steps: int, measured: bool
 ) -> Callable[..., Any]:
-    def alone(lane: Lane, rate: Any, rows: Any, tol: Any, args: Any) -> Any:
-        step = make_step(functions, make(rate), args, max_steps, tol)
+    step_of = _stepper(functions, make, max_steps, measured)
+
+    def alone(lane: Lane, setting: Setting, rows: Any, tol: Any, args: Any) -> Any:
+        step = step_of(setting, args, tol)
         return run_lane(step, lane, min(ROWS, max_steps + 1), rows)
 
     return alone
 
 
 def _build_side_by_side(
-    functions: Functions, make: Make, max_steps: int
+    functions: Functions, make: Make, max_steps: int, measured: bool
 ) -> Callable[..., Any]:
+    step_of = _stepper(functions, make, max_steps, measured)
+
     def side_by_side(
-        lanes: Lane, rates: jax.Array, rows: Any, tol: Any, args: tuple[Any, ...]
+        lanes: Lane, settings: Setting, chosen: Any, rows: Any, tol: Any, args: Any
     ) -> tuple[Lane, Entry]:
-        def one(lane: Lane, rate: Any) -> tuple[Lane, Entry]:
-            step = make_step(functions, make(rate), args, max_steps, tol)
+        everyone = lanes
+        if chosen is not None:
+            lanes = jax.tree.map(lambda leaf: leaf[..., chosen], lanes)
+            settings = jax.tree.map(lambda leaf: leaf[..., chosen], settings)
+
+        def one(lane: Lane, setting: Setting) -> tuple[Lane, Entry]:
+            step = step_of(setting, args, tol)
             return freeze(step)(lane)
 
         step = jax.vmap(one, in_axes=(-1, -1), out_axes=-1)
-        shapes = jax.eval_shape(step, lanes, rates)[1]
+        shapes = jax.eval_shape(step, lanes, settings)[1]
         length = min(ROWS, max_steps + 1)
         entries = jax.tree.map(
             lambda e: jnp.full((length, *e.shape), missing(e), e.dtype), shapes
@@ -214,7 +274,7 @@ def _build_side_by_side(
 
         def body(carry: Any) -> Any:
             lanes, entries, row = carry
-            lanes, entry = step(lanes, rates)
+            lanes, entry = step(lanes, settings)
             entries = jax.tree.map(
                 lambda into, e: lax.dynamic_update_index_in_dim(into, e, row, 0),
                 entries,
@@ -228,6 +288,10 @@ def _build_side_by_side(
 
         zero = jnp.zeros((), jnp.int32)
         lanes, entries, _ = lax.while_loop(goes_on, body, (lanes, entries, zero))
+        if chosen is not None:
+            lanes = jax.tree.map(
+                lambda whole, part: whole.at[..., chosen].set(part), everyone, lanes
+            )
         return lanes, entries
 
     return side_by_side

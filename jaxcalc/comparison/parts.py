@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxcalc.comparison.stopping import Stopped
 from jaxcalc.comparison.store import Store
 from jaxcalc.minimization import Status
 from jaxcalc.minimization.loop import Entry, Lane, missing
@@ -27,7 +28,6 @@ class Part:
         chunks: What each call measured, time along the first axis.
         running: Seconds that each call took.
         transfer: Seconds spent copying entries from the device.
-        overhead: Seconds of a call that has nothing to do; NaN if not measured.
     """
 
     lanes: Lane
@@ -36,7 +36,6 @@ class Part:
     chunks: list[dict[str, np.ndarray]] = field(default_factory=list)
     running: list[float] = field(default_factory=list)
     transfer: float = 0.0
-    overhead: float = float("nan")
 
     @property
     def ended(self) -> bool:
@@ -49,11 +48,9 @@ class Part:
         return sum(chunk["value"].size for chunk in self.chunks)
 
     @property
-    def seconds_per_step(self) -> float:
-        """Seconds a step took, the overhead of the calls taken off."""
-        steps = np.max(np.asarray(self.lanes.steps))
-        spent = sum(self.running) - len(self.running) * self.overhead
-        return max(spent, 0.0) / steps if steps else float("nan")
+    def rows(self) -> int:
+        """Points measured of each lane, were none to end."""
+        return sum(len(chunk["value"]) for chunk in self.chunks)
 
     def append(
         self, lanes: Lane, measured: dict[str, np.ndarray], running: float
@@ -126,7 +123,7 @@ class Part:
 
 
 class Keeper:
-    """Saves parts that have changed: now and then, and when Ctrl-C is pressed.
+    """Saves parts that have changed: now and then, and when it is asked to stop.
 
     Args:
         store: Where.
@@ -163,7 +160,7 @@ class Keeper:
         error: BaseException | None,
         where: TracebackType | None,
     ) -> None:
-        if kind is KeyboardInterrupt:
+        if kind in (KeyboardInterrupt, Stopped):
             self.save()
 
 
@@ -184,6 +181,29 @@ def named(entries: Entry, rows: int) -> dict[str, np.ndarray]:
     if entries.observed is not None:
         named["observed"] = entries.observed
     return named
+
+
+def spread(
+    measured: dict[str, np.ndarray], chosen: np.ndarray | None, lanes: int
+) -> dict[str, np.ndarray]:
+    """What was measured of some lanes, among all of them.
+
+    Args:
+        measured: Arrays by name with lanes along the last axis.
+        chosen: Indices of these lanes; None if they are all there are.
+        lanes: How many there are.
+
+    Returns:
+        Arrays for all lanes, padded for those that were not chosen.
+    """
+    if chosen is None:
+        return measured
+    wide = {}
+    for name, column in measured.items():
+        whole = np.full((*column.shape[:-1], lanes), missing(column), column.dtype)
+        whole[..., chosen] = column
+        wide[name] = whole
+    return wide
 
 
 def _padded(column: np.ndarray, length: int, axis: int) -> np.ndarray:

@@ -41,12 +41,16 @@ _LONG_BLOCK_ROWS = 512
 
 
 class Functions(NamedTuple):
-    """The functions of a problem, each taking `(params, *args)`."""
+    """The functions of a problem, each taking `(params, *args)`.
+
+    With `draw(key, step, *args) -> args` every step sees a batch of its own.
+    """
 
     loss: Callable[..., Any]
     observe: Callable[..., Any] | None = None
     hessian_fn: Callable[..., Any] | None = None
     residual_fn: Callable[..., Any] | None = None
+    draw: Callable[..., tuple[Any, ...]] | None = None
 
 
 class Lane(NamedTuple):
@@ -94,11 +98,19 @@ def start_lane(
 
     Returns:
         The lane. Nothing has been evaluated yet.
+
+    Raises:
+        ValueError: Batches are drawn, and the optimizer can't do with them.
     """
     value = jax.eval_shape(functions.loss, params, *args)
     _checks.scalar_loss("loss", value)
     zero = jnp.zeros((), jnp.int32)
     state = jax.tree.map(_strong, optimizer.init(params))
+    if functions.draw is not None and looks_itself(state):
+        raise ValueError(
+            "this optimizer keeps what it knows of the last point, and a minibatch "
+            "changes the loss with every step: run it on a problem without `batches`"
+        )
     return Lane(
         params=params,
         state=state,
@@ -118,6 +130,9 @@ def make_step(
     args: tuple[Any, ...],
     max_steps: int,
     tol: Float[Array, ""] | None,
+    key: Any = None,
+    *,
+    measured: bool = True,
 ) -> Step:
     """The function that measures a run's next point, judges it, and steps on.
 
@@ -128,17 +143,28 @@ def make_step(
         max_steps: Index of the last point.
         tol: Bound on the gradient's infinity norm; None for what rounding allows on
             the scale of the loss, see `jaxcalc.minimize`.
+        key: What batches are drawn by, where the functions draw them.
+        measured: Whether values and gradient norms are then those of all data.
 
     Returns:
         `step(lane) -> (lane, entry)`, for a lane that is running.
     """
     update = optax.with_extra_args_support(optimizer).update
-    extra = _extra_arguments(functions, args)
-    value_and_grad = jax.value_and_grad(extra["value_fn"])
+    on_all = _extra_arguments(functions, args)
 
     def step(lane: Lane) -> tuple[Lane, Entry]:
-        value, grad, evaluated = _evaluate(value_and_grad, lane)
-        grad_norm = _trees.max_abs(grad)
+        extra = on_all
+        if functions.draw is not None:
+            batch = functions.draw(key, lane.steps, *args)
+            extra = _extra_arguments(functions, batch)
+        value_and_grad = jax.value_and_grad(extra["value_fn"])
+        seen, grad, evaluated = _evaluate(
+            value_and_grad, lane, anew=functions.draw is not None
+        )
+        value, grad_norm = seen, _trees.max_abs(grad)
+        if functions.draw is not None and measured:
+            value, whole = jax.value_and_grad(on_all["value_fn"])(lane.params)
+            grad_norm = _trees.max_abs(whole)
         first_value = jnp.where(lane.steps == 0, value, lane.first_value)
         scale = lane.scale
         if tol is None:
@@ -152,7 +178,7 @@ def make_step(
 
         def take() -> tuple[PyTree, PyTree]:
             updates, state = update(
-                grad, lane.state, lane.params, value=value, grad=grad, **extra
+                grad, lane.state, lane.params, value=seen, grad=grad, **extra
             )
             return optax.apply_updates(lane.params, updates), state
 
@@ -269,9 +295,11 @@ def run_lane(
     return lane, _by_column(jax.tree.map(lambda e: e[:rows], entries))
 
 
-def _evaluate(value_and_grad: Callable[..., Any], lane: Lane) -> tuple[Any, Any, Work]:
+def _evaluate(
+    value_and_grad: Callable[..., Any], lane: Lane, *, anew: bool = False
+) -> tuple[Any, Any, Work]:
     """Value and gradient at the next point, from the optimizer's state if they are."""
-    carried = carried_evaluation(lane.state)
+    carried = None if anew else carried_evaluation(lane.state)
     if carried is not None and looks_itself(lane.state):
         return (*_like(carried, lane), lane.evaluated)
     if carried is None:

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxcalc import losses
+from jaxcalc import _checks, losses
 
 
 @functools.cache
@@ -35,6 +35,36 @@ def load(name: str) -> tuple[np.ndarray, np.ndarray]:
     X, y = standardized(np.asarray(X, float)), np.array(y)
     X.flags.writeable = y.flags.writeable = False
     return X, y
+
+
+def held_out(
+    X: np.ndarray, y: np.ndarray, share: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Divide examples into those to learn from and those to judge by.
+
+    Args:
+        X: Features, shape `(n, d)`.
+        y: Targets, shape `(n,)`.
+        share: Part of the rows that is held out, below 1; always the same rows.
+
+    Returns:
+        Features and targets to learn from, then those held out. All features are scaled
+        by what is learned from: nothing of the others leaks.
+
+    Raises:
+        ValueError: The share is negative, or leaves nothing to learn from.
+    """
+    share = _checks.positive_float("validation", share, zero=True)
+    out = round(share * len(X))
+    if share >= 1 or out >= len(X):
+        raise ValueError(f"`validation` must be below 1, got {share:g}")
+    order = np.random.default_rng(0).permutation(len(X)) if out else np.arange(len(X))
+    learn, judge = order[out:], order[:out]
+    if not out:
+        return X, y, X[:0], y[:0]
+    centre, scale = X[learn].mean(axis=0), X[learn].std(axis=0)
+    X = (X - centre) / np.where(scale == 0, 1, scale)
+    return X[learn], y[learn], X[judge], y[judge]
 
 
 def standardized(X: np.ndarray) -> np.ndarray:

@@ -55,7 +55,24 @@ def logistic_regression_hessian(
     return losses.logistic_hessian(params, X) + _data.ridge_on_weights(params, ridge)
 
 
-def breast_cancer(ridge: float = 1e-2) -> Problem:
+def logistic_accuracy(
+    params: dict[str, Any], X: Float[Array, "n d"], y: Float[Array, " n"], *_: Any
+) -> Float[Array, ""]:
+    """Share of labels that a linear model's sign gets right.
+
+    Args:
+        params: `{"w": (d,), "b": ()}`.
+        X: Features, shape `(n, d)`.
+        y: Labels, shape `(n,)`, each -1 or +1.
+        *_: What else the loss takes; not used.
+
+    Returns:
+        A number from 0 to 1, shape `()`.
+    """
+    return jnp.mean(losses.linear(params, X) * y > 0, dtype=X.dtype)
+
+
+def breast_cancer(ridge: float = 1e-2, *, validation: float = 0.0) -> Problem:
     """Ridge logistic regression: is a breast tumour benign?
 
     The two classes, -1 (malignant, 212) and +1 (benign, 357), can be separated by a
@@ -64,6 +81,7 @@ def breast_cancer(ridge: float = 1e-2) -> Problem:
 
     Args:
         ridge: Factor of the penalty on the weights, zero or more.
+        validation: Share of the examples that is held out to measure the accuracy on.
 
     Returns:
         The problem; strictly convex for a positive `ridge`.
@@ -71,7 +89,7 @@ def breast_cancer(ridge: float = 1e-2) -> Problem:
     Raises:
         ImportError: scikit-learn is not installed.
         TypeError: `ridge` is not a number.
-        ValueError: `ridge` is negative or not finite.
+        ValueError: `ridge` is negative or not finite, or `validation` not a share.
 
     References:
         Street, Wolberg and Mangasarian (1993), Nuclear feature extraction for breast
@@ -80,11 +98,16 @@ def breast_cancer(ridge: float = 1e-2) -> Problem:
     ridge = _checks.positive_float("ridge", ridge, zero=True)
     X, y = _data.load("breast_cancer")
     _data.check("breast_cancer", X, y, classes=2)
+    X, y, other_X, other_y = _data.held_out(X, y, validation)
     return Problem(
-        name=_data.named("breast_cancer", ("ridge", ridge, 1e-2)),
+        name=_data.named(
+            "breast_cancer", ("ridge", ridge, 1e-2), ("held_out", validation, 0.0)
+        ),
         loss=logistic_regression_loss,
         init=_data.normal(X.shape[1]),
         args=_data.floats(X, 2 * y - 1, ridge),
+        metrics={"accuracy": logistic_accuracy},
+        validation=_data.floats(other_X, 2 * other_y - 1, ridge) if validation else (),
         hessian=logistic_regression_hessian,
         title="Logistic regression on breast cancer" + _data.penalty(ridge),
         source="Street, Wolberg and Mangasarian (1993), SPIE 1905, from scikit-learn",
@@ -139,7 +162,24 @@ def softmax_regression_hessian(
     return H + ridge * jnp.eye(len(H), dtype=H.dtype)
 
 
-def digits_softmax(ridge: float = 1e-3) -> Problem:
+def softmax_accuracy(
+    params: dict[str, Any], X: Float[Array, "n d"], y: Int[Array, " n"], *_: Any
+) -> Float[Array, ""]:
+    """Share of classes that a linear model's largest score gets right.
+
+    Args:
+        params: `{"w": (d, k), "b": (k,)}`.
+        X: Features, shape `(n, d)`.
+        y: Classes, shape `(n,)`, from 0 to `k - 1`.
+        *_: What else the loss takes; not used.
+
+    Returns:
+        A number from 0 to 1, shape `()`.
+    """
+    return jnp.mean(losses.linear(params, X).argmax(-1) == y, dtype=X.dtype)
+
+
+def digits_softmax(ridge: float = 1e-3, *, validation: float = 0.0) -> Problem:
     """Softmax regression on images of handwritten digits: 650 parameters.
 
     Each of the ten classes has its own weights, so adding one vector to all of them
@@ -148,6 +188,7 @@ def digits_softmax(ridge: float = 1e-3) -> Problem:
 
     Args:
         ridge: Factor of the penalty, zero or more; with zero the Hessian is singular.
+        validation: Share of the examples that is held out to measure the accuracy on.
 
     Returns:
         The problem; strictly convex for a positive `ridge`.
@@ -155,7 +196,7 @@ def digits_softmax(ridge: float = 1e-3) -> Problem:
     Raises:
         ImportError: scikit-learn is not installed.
         TypeError: `ridge` is not a number.
-        ValueError: `ridge` is negative or not finite.
+        ValueError: `ridge` is negative or not finite, or `validation` not a share.
 
     References:
         Alpaydin and Kaynak (1998), Optical recognition of handwritten digits, UCI
@@ -165,12 +206,17 @@ def digits_softmax(ridge: float = 1e-3) -> Problem:
     ridge = _checks.positive_float("ridge", ridge, zero=True)
     X, y = _data.load("digits")
     _data.check("digits_softmax", X, y, classes=10)
-    features, penalty = _data.floats(X, ridge)
+    X, y, other_X, other_y = _data.held_out(X, y, validation)
+    features, others, penalty = _data.floats(X, other_X, ridge)
     return Problem(
-        name=_data.named("digits_softmax", ("ridge", ridge, 1e-3)),
+        name=_data.named(
+            "digits_softmax", ("ridge", ridge, 1e-3), ("held_out", validation, 0.0)
+        ),
         loss=softmax_regression_loss,
         init=_data.normal(X.shape[1], 10),
         args=(features, jnp.asarray(y, int), penalty),
+        metrics={"accuracy": softmax_accuracy},
+        validation=(others, jnp.asarray(other_y, int), penalty) if validation else (),
         hessian=softmax_regression_hessian,
         title="Softmax regression on digits" + _data.penalty(ridge),
         source="Alpaydin and Kaynak (1998), UCI repository, from scikit-learn",

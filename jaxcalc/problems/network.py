@@ -36,12 +36,31 @@ def network_loss(
     return fit + losses.ridge_penalty([layer["w"] for layer in params], ridge)
 
 
+def network_accuracy(
+    params: list[dict[str, Any]], X: Float[Array, "n d"], y: Int[Array, " n"], *_: Any
+) -> Float[Array, ""]:
+    """Share of classes that the network's largest score gets right.
+
+    Args:
+        params: One `{"w": (d, k), "b": (k,)}` for each layer.
+        X: Features, shape `(n, d)`.
+        y: Classes, shape `(n,)`.
+        *_: What else the loss takes; not used.
+
+    Returns:
+        A number from 0 to 1, shape `()`.
+    """
+    return jnp.mean(losses.mlp(params, X).argmax(-1) == y, dtype=X.dtype)
+
+
 @functools.cache
 def _start(sizes: tuple[int, ...]) -> functools.partial:
     return functools.partial(losses.init_mlp, sizes=sizes)
 
 
-def digits_network(ridge: float = 1e-4, hidden: int = 32) -> Problem:
+def digits_network(
+    ridge: float = 1e-4, hidden: int = 32, *, validation: float = 0.0
+) -> Problem:
     """A network 64-32-10 on images of handwritten digits: 2,410 parameters.
 
     The activation is tanh, so that curvature exists everywhere. Permuting hidden units
@@ -51,6 +70,7 @@ def digits_network(ridge: float = 1e-4, hidden: int = 32) -> Problem:
     Args:
         ridge: Factor of the penalty on the weights, zero or more.
         hidden: How many hidden units there are.
+        validation: Share of the examples that is held out to measure the accuracy on.
 
     Returns:
         The problem.
@@ -58,7 +78,8 @@ def digits_network(ridge: float = 1e-4, hidden: int = 32) -> Problem:
     Raises:
         ImportError: scikit-learn is not installed.
         TypeError: `ridge` is not a number or `hidden` not an integer.
-        ValueError: `ridge` is negative or not finite, or `hidden` is not positive.
+        ValueError: `ridge` is negative or not finite, `hidden` is not positive, or
+            `validation` is not a share.
 
     References:
         Alpaydin and Kaynak (1998), Optical recognition of handwritten digits, UCI
@@ -68,15 +89,21 @@ def digits_network(ridge: float = 1e-4, hidden: int = 32) -> Problem:
     hidden = _checks.positive_int("hidden", hidden)
     X, y = _data.load("digits")
     _data.check("digits_network", X, y, classes=10)
-    features, penalty = _data.floats(X, ridge)
+    X, y, other_X, other_y = _data.held_out(X, y, validation)
+    features, others, penalty = _data.floats(X, other_X, ridge)
     sizes = (X.shape[1], hidden, 10)
     return Problem(
         name=_data.named(
-            "digits_network", ("ridge", ridge, 1e-4), ("hidden", hidden, 32)
+            "digits_network",
+            ("ridge", ridge, 1e-4),
+            ("hidden", hidden, 32),
+            ("held_out", validation, 0.0),
         ),
         loss=network_loss,
         init=_start(sizes),
         args=(features, jnp.asarray(y, int), penalty),
+        metrics={"accuracy": network_accuracy},
+        validation=(others, jnp.asarray(other_y, int), penalty) if validation else (),
         title=f"Network {'-'.join(map(str, sizes))} on digits" + _data.penalty(ridge),
         source="Alpaydin and Kaynak (1998), UCI repository, from scikit-learn",
     )

@@ -1,14 +1,16 @@
 """The record of a problem: a loss, where to start, and what is known of it."""
 
 import functools
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PyTree
+
+from jaxcalc.problems import batches
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -32,6 +34,12 @@ class Problem:
             and limits at infinity that no point reaches.
         box: `(lower, upper)`, arrays of shape `(n,)`: where starts lie and a picture
             is worth drawing; for losses of a few variables.
+        draw: `draw(key, step, *args) -> args`, the data of one step, where steps see
+            batches; `in_batches` sets it.
+        metrics: What is measured beside the loss at the end of a run, by name:
+            `metric(params, *args) -> scalar`, for example the accuracy.
+        validation: The data that `metrics` are measured on, in place of `args`: held
+            out of the loss. Empty where nothing is held out.
         title: The name that people read.
         source: Where it comes from.
     """
@@ -47,22 +55,27 @@ class Problem:
     standard_start: PyTree | None = None
     local_minima: tuple[float, ...] = ()
     box: tuple[np.ndarray, np.ndarray] | None = None
+    draw: Callable[..., tuple[Any, ...]] | None = None
+    metrics: Mapping[str, Callable[..., jax.Array]] = field(default_factory=dict)
+    validation: tuple[Any, ...] = ()
     title: str = ""
     source: str = ""
 
     def __post_init__(self):
         if not isinstance(self.name, str) or not self.name.strip():
             raise ValueError(f"`name` must be a non-empty string, got {self.name!r}")
-        for field in ("loss", "init"):
-            if not callable(getattr(self, field)):
-                raise TypeError(f"`{field}` must be a function")
+        for name in ("loss", "init"):
+            if not callable(getattr(self, name)):
+                raise TypeError(f"`{name}` must be a function")
         if self.residual is not None and not callable(self.residual):
             raise TypeError("`residual` must be a function or None")
-        if not isinstance(self.args, tuple):
-            raise TypeError(
-                f"`args` must be a tuple, got {type(self.args).__name__}: "
-                "write args=(data,) for a single argument"
-            )
+        for name in ("args", "validation"):
+            given = getattr(self, name)
+            if not isinstance(given, tuple):
+                raise TypeError(
+                    f"`{name}` must be a tuple, got {type(given).__name__}: "
+                    f"write {name}=(data,) for a single argument"
+                )
 
     @property
     def size(self) -> int:
@@ -94,6 +107,32 @@ class Problem:
             self,
             init=functools.partial(_cast_start, self.init, dtype),
             args=_cast(self.args, dtype),
+            validation=_cast(self.validation, dtype),
+        )
+
+    def in_batches(self, size: int) -> "Problem":
+        """The same problem, each step of which sees some of the data only.
+
+        A run's batches belong to its seed: every optimizer sees the same rows in the
+        same order, each row once an epoch. What is reported are still the loss and the
+        gradient norm over all the data.
+
+        Args:
+            size: Rows in a batch.
+
+        Returns:
+            A problem with a name and a title of its own.
+
+        Raises:
+            ValueError: The size is not positive or above the number of rows, or there
+                is no data.
+        """
+        size = batches.checked_size(size, self.args)
+        return replace(
+            self,
+            name=f"{self.name}_batch_{size}",
+            title=f"{self.title or self.name}, batches of {size}",
+            draw=functools.partial(batches.draw_batch, size),
         )
 
 

@@ -146,7 +146,27 @@ def linear_loss_hessian(
     return losses.linear_hessian(params, X) + _data.ridge_on_weights(params, ridge)
 
 
-def diabetes(ridge: float = 0.0) -> Problem:
+def explained_variance(
+    params: dict[str, Any], X: Float[Array, "n d"], y: Float[Array, " n"], *_: Any
+) -> Float[Array, ""]:
+    r"""Coefficient of determination of a linear model.
+
+    $$R^2 = 1 - \frac{\sum_i (x_i^\top w + b - y_i)^2}{\sum_i (y_i - \bar y)^2}$$
+
+    Args:
+        params: `{"w": (d,), "b": ()}`.
+        X: Features, shape `(n, d)`.
+        y: Targets, shape `(n,)`.
+        *_: What else the loss takes; not used.
+
+    Returns:
+        A number up to 1, shape `()`; below 0 the mean would do better.
+    """
+    error = losses.linear(params, X) - y
+    return 1 - jnp.sum(error**2) / jnp.sum((y - y.mean()) ** 2)
+
+
+def diabetes(ridge: float = 0.0, *, validation: float = 0.0) -> Problem:
     """Linear regression of the progression of diabetes on ten measurements.
 
     Features and target are standardized, so the loss without a penalty is the share of
@@ -156,6 +176,7 @@ def diabetes(ridge: float = 0.0) -> Problem:
 
     Args:
         ridge: Factor of the penalty on the weights, zero or more.
+        validation: Share of the examples that is held out to measure R² on.
 
     Returns:
         The problem, with its minimum by the normal equations.
@@ -163,7 +184,7 @@ def diabetes(ridge: float = 0.0) -> Problem:
     Raises:
         ImportError: scikit-learn is not installed.
         TypeError: `ridge` is not a number.
-        ValueError: `ridge` is negative or not finite.
+        ValueError: `ridge` is negative or not finite, or `validation` not a share.
 
     References:
         Efron, Hastie, Johnstone and Tibshirani (2004), Least angle regression, Annals
@@ -172,17 +193,22 @@ def diabetes(ridge: float = 0.0) -> Problem:
     ridge = _checks.positive_float("ridge", ridge, zero=True)
     X, y = _data.load("diabetes")
     _data.check("diabetes", X, y)
-    n, d = X.shape
     y = _data.standardized(y)
+    X, y, other_X, other_y = _data.held_out(X, y, validation)
+    n, d = X.shape
     # Features have mean zero, so the intercept is the target's mean, whatever w is.
     w = np.linalg.solve(2 / n * X.T @ X + ridge * np.eye(d), 2 / n * X.T @ y)
     minimum = np.mean((X @ w + y.mean() - y) ** 2) + ridge / 2 * w @ w
     return Problem(
-        name=_data.named("diabetes", ("ridge", ridge, 0.0)),
+        name=_data.named(
+            "diabetes", ("ridge", ridge, 0.0), ("held_out", validation, 0.0)
+        ),
         loss=linear_loss,
         residual=linear_residual,
         init=_data.normal(d),
         args=_data.floats(X, y, ridge),
+        metrics={"R²": explained_variance},
+        validation=_data.floats(other_X, other_y, ridge) if validation else (),
         hessian=linear_loss_hessian,
         minimum=float(minimum),
         minimizers=(np.concatenate([[y.mean()], w]),),

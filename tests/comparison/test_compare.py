@@ -151,7 +151,10 @@ def test_what_was_run_and_on_what_is_said(compared):
     assert compared.minimum == {"valley": 0.0}
     assert compared.sources == {"valley": "made up"}
     assert compared.environment["jax"] == importlib.metadata.version("jax")
-    assert compared.protocol["rates"]["sgd"] == list(RATES)
+    listed = ", ".join(f"{rate:.4g}" for rate in RATES)
+    assert compared.protocol["spaces"]["sgd"] == {"learning_rate": f"one of {listed}"}
+    assert compared.protocol["trials"] == len(RATES)
+    assert compared.unfinished == ()
     assert compared.protocol["tuning_seeds"] == [2, 3, 4]
 
 

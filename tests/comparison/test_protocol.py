@@ -37,6 +37,7 @@ def tuned(*lanes):
         cost={},
         path=None,
         params=value.T,
+        settings={"learning_rate": rates},
     )
 
 
@@ -76,14 +77,15 @@ def tuned(*lanes):
     ],
 )
 def test_the_rule_chooses(best, lanes):
-    assert protocol.best_rate(tuned(*lanes)) == best
+    assert protocol.best_trial(tuned(*lanes)) == {"learning_rate": best}
 
 
 def test_the_chosen_rate_is_the_best_of_the_tuning_runs(compared):
     for problem in compared.problems:
         for name in ("adam", "sgd"):
             tuning, evaluation = compared.select(problem, name)
-            assert set(evaluation.rates) == {protocol.best_rate(tuning)}
+            best = protocol.best_trial(tuning)["learning_rate"]
+            assert set(evaluation.rates) == {best}
 
 
 @pytest.mark.usefixtures("unchecked")
@@ -98,10 +100,13 @@ def test_default_rates_and_seeds():
 def test_every_optimizer_has_the_same_budget():
     rates = {"a": [0.3, 0.1], "b": (1.0, 2.0)}
     optimizers = {"a": optax.sgd, "b": optax.adam, "c": optax.lbfgs()}
-    checked = protocol.checked_rates(rates, optimizers)
-    assert checked == {"a": (0.1, 0.3), "b": (1.0, 2.0)}
-    shared = protocol.checked_rates(iter([0.1, 0.2]), optimizers)
-    assert shared == {"a": (0.1, 0.2), "b": (0.1, 0.2)}
+
+    def planned(rates):
+        trials = protocol.planned_trials(rates, None, optimizers)
+        return {n: [trial["learning_rate"] for trial in t] for n, t in trials.items()}
+
+    assert planned(rates) == {"a": [0.1, 0.3], "b": [1.0, 2.0]}
+    assert planned(iter([0.1, 0.2])) == {"a": [0.1, 0.2], "b": [0.1, 0.2]}
 
 
 def a_problem(**fields):

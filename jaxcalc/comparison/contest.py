@@ -1,0 +1,195 @@
+"""One optimizer on one problem: first tuned, if it is tunable, then evaluated."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.flatten_util import ravel_pytree
+from jaxtyping import Array, Float, PyTree
+
+from jaxcalc import _trees
+from jaxcalc.comparison import protocol as rules
+from jaxcalc.comparison.grid import Grid, lane_of
+from jaxcalc.comparison.lanes import Programs
+from jaxcalc.comparison.progress import Progress
+from jaxcalc.comparison.results import Phase, Runs
+from jaxcalc.comparison.runner import run_grid, stored_runs
+from jaxcalc.comparison.search import Settings
+from jaxcalc.comparison.stopping import Stop
+from jaxcalc.comparison.store import Store
+from jaxcalc.comparison.timing import Contender
+from jaxcalc.minimization.loop import Functions
+from jaxcalc.problems import Problem
+
+# Points are recorded for problems whose paths can be drawn.
+_DRAWABLE = 2
+
+
+class Contest:
+    """One optimizer on one problem.
+
+    Args:
+        problem: The problem.
+        name: The optimizer's name.
+        optimizer: The optimizer, or what makes it.
+        trials: Settings to try; none if there is nothing to choose.
+        protocol: Seeds, steps and tolerance.
+    """
+
+    def __init__(
+        self,
+        problem: Problem,
+        name: str,
+        optimizer: rules.Optimizer,
+        trials: list[Settings],
+        protocol: dict[str, Any],
+    ):
+        self._problem, self._name, self._protocol = problem, name, protocol
+        self._trials = trials
+        self._tol = _tolerance(protocol["tol"], problem)
+        functions = Functions(
+            problem.loss,
+            observe=_raveled if problem.size <= _DRAWABLE else None,
+            hessian_fn=problem.hessian,
+            residual_fn=problem.residual,
+            draw=problem.draw,
+        )
+        make = rules.as_function_of_settings(optimizer)
+        self._programs = Programs(functions, make, protocol["max_steps"])
+        self._grids: dict[Any, Grid] = {}
+
+    @property
+    def phases(self) -> tuple[Phase, ...]:
+        """What there is to run."""
+        return ("tuning", "evaluation") if self._is_tuned else ("evaluation",)
+
+    @property
+    def places(self) -> tuple[tuple[str, str, Phase], ...]:
+        """What people call the grids to run."""
+        return tuple((self._problem.name, self._name, p) for p in self.phases)
+
+    def planned(self, store: Store) -> list[Grid]:
+        """What will be run; NaN stands for what tuning is yet to choose.
+
+        Args:
+            store: Where runs are kept.
+
+        Returns:
+            The grid of the tuning, if there is one, and that of the evaluation.
+        """
+        if not self._is_tuned:
+            return [self._evaluation(self._only)]
+        tuning = self._tuning()
+        tuned = stored_runs(tuning, store)
+        if tuned is None:
+            unknown = dict.fromkeys(self._trials[0], float("nan"))
+            return [tuning, self._evaluation(unknown)]
+        return [tuning, self._evaluation(rules.best_trial(tuned))]
+
+    def run(self, store: Store, bar: Progress, stop: Stop) -> Iterator[Runs]:
+        """Tune and evaluate.
+
+        Args:
+            store: Where runs are kept.
+            bar: Shows progress.
+            stop: Says when to stop.
+
+        Yields:
+            The tuning runs, if there are any, and the evaluation runs.
+        """
+        chosen = self._only
+        if self._is_tuned:
+            tuned = self._run(self._tuning(), store, bar, stop)
+            yield tuned
+            chosen = rules.best_trial(tuned)
+        yield self._run(self._evaluation(chosen), store, bar, stop)
+
+    def contender(self, evaluation: Runs) -> Contender:
+        """The first evaluation run, to be timed from its start.
+
+        Args:
+            evaluation: The evaluation runs.
+
+        Returns:
+            What is timed; its program may not be compiled yet.
+        """
+        grid = self.grid_of(evaluation)
+        if self._problem.draw is not None:
+            # What is measured on all data is for the reader, not part of a step.
+            grid = replace(grid, programs=replace(self._programs, measured=False))
+        layout = grid.layout
+        return Contender(
+            program=layout.program,
+            lane=lane_of(layout.lanes, 0),
+            setting=lane_of(layout.settings, 0),
+            tol=grid.tol,
+            args=self._problem.args,
+        )
+
+    def grid_of(self, evaluation: Runs) -> Grid:
+        """The grid that evaluation runs belong to.
+
+        Args:
+            evaluation: The evaluation runs.
+
+        Returns:
+            The grid.
+        """
+        return self._evaluation(
+            {name: float(values[0]) for name, values in evaluation.settings.items()}
+        )
+
+    @property
+    def _is_tuned(self) -> bool:
+        return len(self._trials) > 1
+
+    @property
+    def _only(self) -> Settings:
+        return self._trials[0] if self._trials else {}
+
+    def _run(self, grid: Grid, store: Store, bar: Progress, stop: Stop) -> Runs:
+        bar.begin(" · ".join(grid.place))
+        return run_grid(grid, store, bar, stop)
+
+    def _tuning(self) -> Grid:
+        return self._grid("tuning", self._trials, self._protocol["tuning_seeds"])
+
+    def _evaluation(self, chosen: Settings) -> Grid:
+        return self._grid("evaluation", [chosen], self._protocol["seeds"])
+
+    def _grid(self, phase: Phase, trials: list[Settings], seeds: list[int]) -> Grid:
+        key = (phase, *(tuple(trial.values()) for trial in trials))
+        if key not in self._grids:
+            self._grids[key] = self._made_grid(phase, trials, seeds)
+        return self._grids[key]
+
+    def _made_grid(
+        self, phase: Phase, trials: list[Settings], seeds: list[int]
+    ) -> Grid:
+        hyper = {
+            name: np.repeat([trial[name] for trial in trials], len(seeds)).astype(float)
+            for name in trials[0]
+        }
+        return Grid(
+            problem=self._problem,
+            optimizer=self._name,
+            phase=phase,
+            programs=self._programs,
+            hyper=hyper,
+            seeds=np.tile(np.asarray(seeds), len(trials)),
+            tol=self._tol,
+        )
+
+
+def _tolerance(tol: float | None, problem: Problem) -> Any:
+    dtype = _trees.dtype(jax.eval_shape(problem.init, jax.random.key(0)))
+    eps = float(jnp.finfo(dtype).eps)
+    return np.asarray(np.sqrt(eps) if tol is None else tol, dtype)
+
+
+def _raveled(params: PyTree, *args: Any) -> Float[Array, " n"]:
+    del args
+    return ravel_pytree(params)[0]

@@ -1,0 +1,119 @@
+"""The lanes of one optimizer on one problem in one phase, and how they are laid out."""
+
+import functools
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxcalc.comparison import naming
+from jaxcalc.comparison.lanes import Executable, Programs, Setting
+from jaxcalc.comparison.measures import metrics_digest
+from jaxcalc.comparison.parts import plain
+from jaxcalc.comparison.results import Phase
+from jaxcalc.minimization.loop import Lane
+from jaxcalc.problems import Problem
+
+
+class Layout(NamedTuple):
+    """A grid's lanes in memory, and the program that advances them."""
+
+    lanes: Lane
+    settings: Setting
+    together: bool
+    program: Executable
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Grid:
+    """The lanes to run.
+
+    Attributes:
+        problem: The problem.
+        optimizer: The optimizer's name.
+        phase: What the runs are for.
+        programs: The programs of the problem and the optimizer.
+        hyper: Hyperparameters by name, each of shape `(lanes,)`; NaN where they are not
+            chosen yet.
+        seeds: Seed of each lane.
+        tol: Bound on the gradient's infinity norm.
+    """
+
+    problem: Problem
+    optimizer: str
+    phase: Phase
+    programs: Programs
+    hyper: dict[str, np.ndarray]
+    seeds: np.ndarray
+    tol: np.ndarray
+
+    @property
+    def place(self) -> tuple[str, str, Phase]:
+        """What people call the grid."""
+        return (self.problem.name, self.optimizer, self.phase)
+
+    @functools.cached_property
+    def layout(self) -> Layout:
+        """The lanes before their first step, and their program, not compiled yet."""
+        programs, args = self.programs, self.problem.args
+        draws = programs.functions.draw is not None
+        starts = {seed: self.problem.start(seed) for seed in set(self.seeds.tolist())}
+        params = jax.tree.map(
+            lambda *leaves: jnp.stack(leaves, -1),
+            *(starts[seed] for seed in self.seeds.tolist()),
+        )
+        settings = Setting(
+            {n: jnp.asarray(v, self.tol.dtype) for n, v in self.hyper.items()},
+            # Without batches nothing depends on a seed but the start.
+            jnp.asarray(self.seeds * draws, jnp.uint32),
+        )
+        lanes = programs.start(params, settings, args)
+        together = self.phase == "tuning" and programs.runs_side_by_side(
+            starts[int(self.seeds[0])], lane_of(settings, 0), args
+        )
+        if together:
+            program = programs.side_by_side(
+                lanes, settings, None, rows(1), self.tol, args
+            )
+        else:
+            program = programs.alone(
+                lane_of(lanes, 0), lane_of(settings, 0), rows(1), self.tol, args
+            )
+        return Layout(lanes, settings, together, program)
+
+    @functools.cached_property
+    def digest(self) -> str:
+        """The name of the runs: a hash of the program and of all it is called with."""
+        layout = self.layout
+        called_with = (layout.lanes, layout.settings, self.tol, self.problem.args)
+        arrays = list(map(plain, jax.tree.leaves(called_with)))
+        if self.phase == "evaluation":
+            arrays.append(np.frombuffer(metrics_digest(self.problem), np.uint8))
+        return naming.digest(layout.program.digest, self.phase, arrays)
+
+
+def lane_of(tree: Any, index: int) -> Any:
+    """One lane of a tree of lanes.
+
+    Args:
+        tree: Arrays with lanes along the last axis.
+        index: Which lane.
+
+    Returns:
+        The tree without that axis.
+    """
+    return jax.tree.map(lambda leaf: leaf[..., index], tree)
+
+
+def rows(count: int) -> np.ndarray:
+    """How many points a program shall measure, as its argument.
+
+    Args:
+        count: How many.
+
+    Returns:
+        An array of shape `()`.
+    """
+    return np.asarray(count, np.int32)
