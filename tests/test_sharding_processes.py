@@ -1,0 +1,70 @@
+"""Two processes of two devices each, over loopback: the same digits, and clear ends."""
+
+import json
+
+import numpy as np
+import pytest
+from sharding.running import begin, finish, free_port, together
+
+
+def found(check, folder, processes, devices):
+    """What each process found; they must all end well."""
+    folder.mkdir()
+    ended = together("several.py", check, folder, processes=processes, devices=devices)
+    for code, _, complaint in ended:
+        assert code == 0, complaint
+    files = [folder / f"{check}-{index}.json" for index in range(processes)]
+    return [json.loads(file.read_text()) for file in files]
+
+
+@pytest.mark.slow
+def test_two_processes_find_what_one_finds(tmp_path):
+    first, second = found("fits", tmp_path / "two", 2, 2)
+    (same,) = found("fits", tmp_path / "four", 1, 4)
+    (alone,) = found("fits", tmp_path / "one", 1, 1)
+    assert first == second
+    for name, values in first.items():
+        # Processes may add up what four devices bring in another order.
+        np.testing.assert_allclose(same[name], values, 1e-12, err_msg=name)
+        np.testing.assert_allclose(alone[name], values, 1e-10, err_msg=name)
+
+
+@pytest.mark.slow
+def test_each_process_may_bring_its_own_rows(tmp_path):
+    for each in found("own_rows", tmp_path / "two", 2, 2):
+        assert "the processes hold 8, 16 rows" in each["uneven"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("killed", [0, 1])
+def test_a_killed_process_ends_the_other_and_nothing_is_lost(tmp_path, killed):
+    (whole, _) = found("chunks", tmp_path / "whole", 2, 2)
+    assert whole["ran"] == 12
+    folder = tmp_path / "killed"
+    folder.mkdir()
+    ended = together(
+        "several.py", "chunks", folder, killed, processes=2, devices=2, timeout=120
+    )
+    assert ended[killed][0] == -9
+    code, _, complaint = ended[1 - killed]
+    assert code not in (0, -9)
+    assert "another task died" in complaint or "Gloo" in complaint, complaint
+    again = together("several.py", "chunks", folder, processes=2, devices=2)
+    assert [code for code, *_ in again] == [0, 0], again
+    rest = json.loads((folder / "chunks-0.json").read_text())
+    assert rest["ran"] == 12 - 7
+    assert rest["ends"] == whole["ends"]
+
+
+@pytest.mark.slow
+def test_processes_with_one_index_end_in_words(tmp_path):
+    address = f"127.0.0.1:{free_port()}"
+    ended = finish(
+        [
+            begin("several.py", address, 3, index, "own_rows", tmp_path, devices=1)
+            for index in (0, 1, 1)
+        ]
+    )
+    for code, _, complaint in ended:
+        assert code == 1
+        assert "ValueError: two processes have the index 1" in complaint
