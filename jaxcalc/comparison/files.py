@@ -43,9 +43,8 @@ def write_atomically(file: Path, write: Callable[[Path], Any]) -> None:
         os.replace(beside, file)
     except OSError as error:
         raise OSError(
-            error.errno,
             f"{file} can't be written ({error}): free some space or choose another "
-            "folder; what was written before is kept",
+            "folder; what was written before is kept"
         ) from error
     finally:
         with contextlib.suppress(OSError):
@@ -68,7 +67,24 @@ def writable(folder: Path) -> None:
         probe.unlink()
     except OSError as error:
         raise OSError(
-            error.errno,
             f"the folder {folder} can't be written ({error}): choose another one, or "
-            "change its permissions",
+            "change its permissions"
         ) from error
+
+
+def check_version(where: Path, found: int, known: int) -> None:
+    """Refuse what a newer version wrote.
+
+    Args:
+        where: What was read, for the message.
+        found: Its version.
+        known: The newest version that can be read.
+
+    Raises:
+        ValueError: It is newer.
+    """
+    if found > known:
+        raise ValueError(
+            f"{where} was written by a newer jaxcalc (format {found}; this one reads "
+            f"up to format {known}): update jaxcalc, or choose another folder"
+        )

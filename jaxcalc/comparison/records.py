@@ -1,38 +1,37 @@
 """Runs as Parquet tables and back: a row for each run, its traces in lists."""
 
 import json
-from collections.abc import Iterator
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 
-from jaxcalc.comparison.files import write_atomically
+from jaxcalc.comparison.columns import (
+    Column,
+    Lists,
+    checksum,
+    column,
+    joined,
+    parquet,
+)
 from jaxcalc.comparison.results import Comparison, Runs
-from jaxcalc.minimization.loop import missing
 
-TIMINGS = ("compile_seconds", "run_seconds", "transfer_seconds", "seconds_per_step")
+# What a clock or a machine says. Everything else is the same whenever it is run.
+TIMINGS = (
+    "trace_seconds",
+    "compile_seconds",
+    "run_seconds",
+    "transfer_seconds",
+    "seconds_per_step",
+    "seconds_per_step_low",
+    "seconds_per_step_high",
+    "peak_bytes",
+    "recompiled",
+)
+_LABELS = ("problem", "optimizer", "phase")
 _TRACES = ("value", "grad_norm", "step_norm")
-
-
-def parquet() -> Any:
-    """The module `pyarrow.parquet`, imported where it is used.
-
-    Returns:
-        The module.
-
-    Raises:
-        ImportError: It is not installed; the message says how to install it.
-    """
-    try:
-        import pyarrow.parquet
-    except ImportError as error:
-        raise ImportError(
-            "tables and stores need pyarrow: pip install 'jaxcalc[reports]'"
-        ) from error
-    return pyarrow.parquet
+_PREFIXES = {"work": "work_", "settings": "setting_", "metrics": "metric_"}
 
 
 def runs_table(runs: tuple[Runs, ...], metadata: dict[str, Any]) -> Any:
@@ -43,56 +42,67 @@ def runs_table(runs: tuple[Runs, ...], metadata: dict[str, Any]) -> Any:
         metadata: Plain values to keep beside it.
 
     Returns:
-        A `pyarrow.Table`.
+        A `pyarrow.Table`, with a checksum of its content.
     """
     import pyarrow as pa
 
-    rows = [row for run in runs for row in _lane_rows(run)]
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    columns = {name: _alike([row.get(name) for row in rows]) for name in names}
-    shared = [
-        {
-            "problem": run.problem,
-            "optimizer": run.optimizer,
-            "phase": run.phase,
-            "cost": run.cost,
-            "lanes": len(run.steps),
-            "length": len(run.value),
-            "dtype": run.value.dtype.name,
-        }
-        for run in runs
-    ]
-    header = json.dumps({**metadata, "runs": shared})
-    return pa.table(columns).replace_schema_metadata({"jaxcalc": header})
+    lanes = [len(run.steps) for run in runs]
+    labels = {
+        name: np.repeat([getattr(run, name) for run in runs], lanes).astype(object)
+        for name in _LABELS
+    }
+    pieces = [_lane_columns(run) for run in runs]
+    names = dict.fromkeys(name for piece in pieces for name in piece)
+    held = {name: joined([p.get(name) for p in pieces], lanes) for name in names}
+    header = json.dumps({**metadata, "runs": [_shared(run) for run in runs]})
+    total = checksum(header, {name: column(array) for name, array in held.items()})
+    table = pa.table({**labels, **held})
+    return table.replace_schema_metadata({"jaxcalc": header, "checksum": total})
 
 
-def _alike(cells: list[Any]) -> list[Any]:
-    """Arrays of floats in one dtype that files know and that loses no digit."""
-    dtypes = {cell.dtype for cell in cells if isinstance(cell, np.ndarray)}
-    if not any(jnp.issubdtype(dtype, jnp.floating) for dtype in dtypes):
-        return cells
-    common = np.result_type(np.float32, *dtypes)
-    return [None if cell is None else cell.astype(common) for cell in cells]
+def _shared(run: Runs) -> dict[str, Any]:
+    """What is the same for all lanes, and what it takes to read them."""
+    dtypes = {
+        kind: {name: array.dtype.name for name, array in getattr(run, kind).items()}
+        for kind in _PREFIXES
+    }
+    return {
+        **{name: getattr(run, name) for name in _LABELS},
+        "cost": run.cost,
+        "gradient_flops": float(run.gradient_flops),
+        **dtypes,
+        "lanes": len(run.steps),
+        "length": len(run.value),
+        "dtype": run.value.dtype.name,
+        "steps": int(np.sum(run.steps)),
+    }
 
 
-def _lane_rows(run: Runs) -> Iterator[dict[str, Any]]:
-    for lane, steps in enumerate(run.steps):
-        until = slice(0, int(steps) + 1)
-        row = {
-            "problem": run.problem,
-            "optimizer": run.optimizer,
-            "phase": run.phase,
-            "learning_rate": float(run.rates[lane]),
-            "seed": int(run.seeds[lane]),
-            "status": int(run.status[lane]),
-            "steps": int(steps),
-            "params": run.params[lane],
-            **{name: getattr(run, name)[until, lane] for name in _TRACES},
-            **{f"work_{kind}": n[until, lane] for kind, n in run.work.items()},
-        }
-        if run.path is not None:
-            row["path"] = run.path[until, lane].ravel()
-        yield row
+def _lane_columns(run: Runs) -> dict[str, np.ndarray | Lists]:
+    """A number, or a list of them, for each lane."""
+    reached = np.arange(len(run.value)) <= run.steps[:, None]
+    lengths = reached.sum(1)
+
+    def until_it_ends(trace: np.ndarray) -> Lists:
+        width = trace.shape[2] if trace.ndim > 2 else 1
+        return Lists(np.swapaxes(trace, 0, 1)[reached].ravel(), lengths * width)
+
+    lanes, n = run.params.shape
+    columns: dict[str, np.ndarray | Lists] = {
+        "learning_rate": np.asarray(run.rates, float),
+        "seed": np.asarray(run.seeds, np.int64),
+        "status": np.asarray(run.status, np.int64),
+        "steps": np.asarray(run.steps, np.int64),
+        "params": Lists(run.params.ravel(), np.full(lanes, n)),
+        **{name: until_it_ends(getattr(run, name)) for name in _TRACES},
+        **{f"work_{kind}": until_it_ends(counts) for kind, counts in run.work.items()},
+    }
+    for kind in ("settings", "metrics"):
+        for name, array in getattr(run, kind).items():
+            columns[_PREFIXES[kind] + name] = np.asarray(array, float)
+    if run.path is not None:
+        columns["path"] = until_it_ends(run.path)
+    return columns
 
 
 def read_runs(file: Path) -> tuple[list[Runs], dict[str, Any]]:
@@ -103,53 +113,92 @@ def read_runs(file: Path) -> tuple[list[Runs], dict[str, Any]]:
 
     Returns:
         The runs, and the metadata that were given.
+
+    Raises:
+        ValueError: The content is not what was written.
     """
-    table = parquet().read_table(file)
-    metadata = json.loads(table.schema.metadata[b"jaxcalc"])
-    timings = metadata.get("timings", {})
+    import pyarrow as pa
+
+    with parquet().ParquetFile(pa.BufferReader(file.read_bytes())) as stream:
+        schema = stream.schema_arrow
+        names = [name for name in schema.names if name not in _LABELS]
+        table = stream.read(columns=names, use_threads=False)
+    columns = {name: column(table.column(name)) for name in names}
+    header = schema.metadata[b"jaxcalc"].decode()
+    # Older files have none.
+    known = schema.metadata.get(b"checksum")
+    if known is not None and known.decode() != checksum(header, columns):
+        raise ValueError("its content does not match its checksum")
+    metadata = json.loads(header)
     runs, first = [], 0
     for shared in metadata["runs"]:
-        rows = table.slice(first, shared["lanes"])
-        first += shared["lanes"]
-        runs.append(replace(_runs_from(rows, shared), **timings))
-    return runs, metadata
+        rows = slice(first, first + shared["lanes"])
+        first = rows.stop
+        part = {name: held.rows(rows) for name, held in columns.items()}
+        runs.append(replace(_runs_from(part, shared), **metadata.get("timings", {})))
+    return runs, {**metadata, "verified": known is not None}
 
 
-def _runs_from(rows: Any, shared: dict[str, Any]) -> Runs:
-    columns = {name: rows.column(name) for name in rows.column_names}
+def read_header(file: Path) -> dict[str, Any]:
+    """What is kept beside the columns of a file, which are not read.
+
+    Args:
+        file: A Parquet file that `runs_table` made.
+
+    Returns:
+        The metadata that were given, and for each record of runs what its lanes share.
+    """
+    return json.loads(parquet().read_metadata(file).metadata[b"jaxcalc"])
+
+
+def _runs_from(columns: dict[str, Column], shared: dict[str, Any]) -> Runs:
     length, dtype = shared["length"], np.dtype(shared["dtype"])
+    lanes = shared["lanes"]
 
-    def trace(name: str, width: int = 1) -> np.ndarray:
-        lists = [np.asarray(cell.values) for cell in columns[name]]
-        kind = np.dtype("int32") if name.startswith("work_") else dtype
-        out = np.full((length, len(lists), width), missing(lists[0]), kind)
-        for lane, values in enumerate(lists):
-            out[: len(values) // width, lane] = values.reshape(-1, width)
-        return out if name == "path" else out[..., 0]
+    # All traces of a run are of one length.
+    reached = np.arange(length) < columns["value"].lengths[:, None]
 
-    params = [np.asarray(cell.values) for cell in columns["params"]]
-    has_path = "path" in columns and columns["path"][0].is_valid
-    kinds = [name[5:] for name in columns if name.startswith("work_")]
+    def trace(name: str, kind: Any = dtype, width: int = 0) -> np.ndarray:
+        values = columns[name].values
+        shape = (lanes, length, width) if width else (lanes, length)
+        out = np.full(shape, -1 if np.dtype(kind).kind == "i" else np.nan, kind)
+        out[reached] = values.reshape(-1, width) if width else values
+        return np.ascontiguousarray(np.swapaxes(out, 0, 1))
+
+    def named(kind: str) -> dict[str, np.ndarray]:
+        dtypes = shared.get(kind, {})
+        prefix = _PREFIXES[kind]
+        return {n: columns[prefix + n].values.astype(d) for n, d in dtypes.items()}
+
+    # Older files do not say which work was counted: all of it.
+    kinds = shared.get("work") or {
+        name[5:]: "int32" for name in columns if name.startswith("work_")
+    }
+    params = columns["params"].values.reshape(lanes, -1).astype(dtype)
+    has_path = "path" in columns and len(columns["path"].values) > 0
     return Runs(
         problem=shared["problem"],
         optimizer=shared["optimizer"],
         phase=shared["phase"],
-        rates=columns["learning_rate"].to_numpy(),
-        seeds=columns["seed"].to_numpy(),
-        status=columns["status"].to_numpy().astype(np.int32),
-        steps=columns["steps"].to_numpy().astype(np.int32),
+        rates=columns["learning_rate"].values,
+        seeds=columns["seed"].values,
+        status=columns["status"].values.astype(np.int32),
+        steps=columns["steps"].values.astype(np.int32),
         value=trace("value"),
         grad_norm=trace("grad_norm"),
         step_norm=trace("step_norm"),
-        work={kind: trace(f"work_{kind}") for kind in kinds},
+        work={kind: trace(f"work_{kind}", dtype) for kind, dtype in kinds.items()},
         cost=shared["cost"],
-        path=trace("path", len(params[0])) if has_path else None,
-        params=np.stack(params).astype(dtype),
+        path=trace("path", dtype, params.shape[1]) if has_path else None,
+        params=params,
+        settings=named("settings"),
+        metrics=named("metrics"),
+        gradient_flops=shared.get("gradient_flops", float("nan")),
     )
 
 
 def timings_table(comparison: Comparison) -> Any:
-    """What was measured by a clock: a row for each record of runs.
+    """What a clock or a machine said: a row for each record of runs.
 
     Args:
         comparison: What was found.
@@ -159,17 +208,5 @@ def timings_table(comparison: Comparison) -> Any:
     """
     import pyarrow as pa
 
-    names = [f.name for f in fields(Runs) if f.name in TIMINGS]
-    keys = ("problem", "optimizer", "phase", *names)
+    keys = (*_LABELS, *TIMINGS)
     return pa.table({k: [getattr(run, k) for run in comparison.runs] for k in keys})
-
-
-def write_table(file: Path, table: Any) -> None:
-    """Write a table as a Parquet file, whole or not at all.
-
-    Args:
-        file: Where.
-        table: A `pyarrow.Table`.
-    """
-    write = parquet().write_table
-    write_atomically(file, lambda path: write(table, path, compression="zstd"))

@@ -3,7 +3,8 @@
     format.json                version of this layout
     runs/ab/abcd....parquet    finished runs, by their digest
     parts/<digest>-<i>.npz     what is needed to go on with unfinished ones
-    quarantine/                files that could not be read
+    claims/<digest>            held while a process is at these runs
+    quarantine/                files that were damaged
 
 What was run decides the name (see `naming`), so that nothing is run twice, and stores
 are shared by copying files. Parquet, JSON and plain arrays only: nothing that is read
@@ -11,23 +12,31 @@ can run code. Files are written beside and renamed into place: a process may be 
 at any moment, and two may write at once. What both write under one name is the same.
 """
 
+import contextlib
 import json
-import os
 import warnings
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
+from jaxcalc.comparison.columns import parquet, write_table
 from jaxcalc.comparison.files import slug, writable, write_atomically
-from jaxcalc.comparison.naming import FORMAT
-from jaxcalc.comparison.records import (
-    TIMINGS,
-    parquet,
-    read_runs,
-    runs_table,
-    write_table,
+from jaxcalc.comparison.layout import (
+    check_format,
+    is_damage,
+    part_file,
+    read_part,
+    read_stored,
+    runs_file,
+    set_aside,
 )
+from jaxcalc.comparison.naming import FORMAT
+from jaxcalc.comparison.protocol import environment
+from jaxcalc.comparison.records import TIMINGS, runs_table
 from jaxcalc.comparison.results import Runs
 from jaxcalc.comparison.saved import load, save
 
@@ -36,6 +45,9 @@ __all__ = ["Store", "load", "save", "slug", "writable", "write_atomically"]
 
 class Store:
     """Finished and unfinished runs of any number of comparisons.
+
+    A disk that fills up while a comparison runs is a warning: what could not be written
+    is kept in memory, and written when there is room again.
 
     Args:
         folder: Where, or None to keep nothing.
@@ -47,6 +59,8 @@ class Store:
 
     def __init__(self, folder: Path | None):
         self._folder = folder
+        self._unwritten: dict[str, Runs] = {}
+        self._has_warned = False
         if folder is None:
             return
         parquet()  # say at once if it is missing, not after the first hour
@@ -55,7 +69,7 @@ class Store:
         if not (folder / "format.json").exists():
             text = json.dumps({"format": FORMAT})
             write_atomically(folder / "format.json", lambda p: p.write_text(text))
-        for name in ("runs", "parts"):
+        for name in ("runs", "parts", "claims"):
             writable(folder / name)
 
     @property
@@ -72,7 +86,9 @@ class Store:
         Returns:
             True if there is a file of them.
         """
-        return self._folder is not None and self._runs(digest).exists()
+        if self._folder is None:
+            return False
+        return digest in self._unwritten or self._runs(digest).exists()
 
     def load_runs(self, digest: str) -> Runs | None:
         """Finished runs, under the names they were first run by.
@@ -81,19 +97,14 @@ class Store:
             digest: What would be run.
 
         Returns:
-            The runs, None if they are not there.
+            The runs, None if they are not there. A damaged file is a warning: it is
+            moved to `quarantine`, and its runs are not there.
         """
-        if not self.has_runs(digest):
+        if self._folder is None:
             return None
-        try:
-            (runs,), metadata = read_runs(self._runs(digest))
-            _same_digest(metadata["digest"], digest)
-        except FileNotFoundError:
-            return None  # another process has set it aside
-        except Exception as error:  # pyarrow raises what it likes on a damaged file
-            self._quarantine(self._runs(digest), error)
-            return None
-        return runs
+        if digest in self._unwritten:
+            return self._unwritten[digest]
+        return self._read(self._runs(digest), read_stored)
 
     def save_runs(self, digest: str, runs: Runs) -> None:
         """Keep finished runs, and forget their unfinished parts.
@@ -104,13 +115,11 @@ class Store:
         """
         if self._folder is None:
             return
-        timings = {name: getattr(runs, name) for name in TIMINGS}
-        table = runs_table((runs,), {"digest": digest, "timings": timings})
-        file = self._runs(digest)
-        file.parent.mkdir(exist_ok=True)
-        write_table(file, table)
-        for part in file.parents[2].glob(f"parts/{digest}-*.npz"):
-            part.unlink(missing_ok=True)
+        self._unwritten[digest] = runs
+        with self._warning():
+            for waiting in list(self._unwritten):
+                self._write(waiting, self._unwritten[waiting])
+                del self._unwritten[waiting]
 
     def load_part(self, digest: str, index: int) -> dict[str, np.ndarray] | None:
         """Unfinished runs.
@@ -124,17 +133,7 @@ class Store:
         """
         if self._folder is None:
             return None
-        file = self._part(digest, index)
-        try:
-            with file.open("rb") as stream, np.load(stream, allow_pickle=False) as held:
-                arrays = {name: held[name] for name in held.files}
-            _same_digest(str(arrays.pop("digest")), digest)
-        except FileNotFoundError:
-            return None
-        except Exception as error:  # so do zip files
-            self._quarantine(file, error)
-            return None
-        return arrays
+        return self._read(self._part(digest, index), read_part)
 
     def save_part(self, digest: str, index: int, arrays: dict[str, np.ndarray]) -> None:
         """Keep unfinished runs.
@@ -152,63 +151,103 @@ class Store:
             with path.open("wb") as stream:
                 np.savez(stream, **named)
 
-        write_atomically(self._part(digest, index), write)
+        with self._warning():
+            write_atomically(self._part(digest, index), write)
+
+    @contextlib.contextmanager
+    def claim(self, digest: str) -> Iterator[bool]:
+        """Claim runs while they are made, so that no other process makes them too.
+
+        A claim ends with its process, however that ends. Where the file system knows
+        no locks every claim is granted: the same work is done twice at worst.
+
+        Args:
+            digest: What will be run.
+
+        Yields:
+            Whether the claim is granted: False if another process is at it.
+        """
+        if self._folder is None:
+            yield True
+            return
+        file = self._folder / "claims" / digest
+        with contextlib.ExitStack() as open_files:
+            granted = True
+            with contextlib.suppress(OSError):
+                granted = _locked(open_files.enter_context(file.open("a")))
+            try:
+                yield granted
+            finally:
+                if granted:
+                    with contextlib.suppress(OSError):
+                        file.unlink(missing_ok=True)
+
+    def _write(self, digest: str, runs: Runs) -> None:
+        file = self._runs(digest)
+        file.parent.mkdir(exist_ok=True)
+        metadata = {
+            "digest": digest,
+            "timings": {name: getattr(runs, name) for name in TIMINGS},
+            "created": {**self._environment, "at": _now()},
+        }
+        write_table(file, runs_table((runs,), metadata), plainly=True)
+        for part in file.parents[2].glob(f"parts/{digest}-*.npz"):
+            part.unlink(missing_ok=True)
+
+    @cached_property
+    def _environment(self) -> dict[str, str]:
+        return environment()
+
+    @contextlib.contextmanager
+    def _warning(self) -> Iterator[None]:
+        """Turn what a disk refuses into one warning."""
+        try:
+            yield
+        except OSError as error:
+            if not self._has_warned:
+                self._has_warned = True
+                warnings.warn(
+                    f"{error}. The comparison goes on and returns all that it finds; "
+                    "what is not in the store at its end will have to be run again",
+                    stacklevel=4,
+                )
+
+    def _read(self, file: Path, read: Callable[[Path], Any]) -> Any:
+        """Read a file, or set it aside."""
+        try:
+            return read(file)
+        except FileNotFoundError:
+            return None
+        except Exception as error:
+            if not is_damage(error):
+                raise
+            aside = set_aside(file)
+            warnings.warn(
+                f"{file} can't be read ({error}); it was moved to {aside} and is "
+                "computed anew",
+                stacklevel=3,
+            )
+            return None
 
     def _runs(self, digest: str) -> Path:
-        assert self._folder is not None
-        return self._folder / "runs" / digest[:2] / f"{digest}.parquet"
+        return runs_file(Path(self._folder or ""), digest)
 
     def _part(self, digest: str, index: int) -> Path:
-        assert self._folder is not None
-        return self._folder / "parts" / f"{digest}-{index}.npz"
-
-    def _quarantine(self, file: Path, error: Exception) -> None:
-        assert self._folder is not None
-        aside = self._folder / "quarantine" / file.name
-        aside.parent.mkdir(exist_ok=True)
-        try:
-            os.replace(file, aside)
-        except FileNotFoundError:
-            return  # another process was faster
-        warnings.warn(
-            f"{file} can't be read ({error}); it was moved to {aside} and is "
-            "computed anew",
-            stacklevel=3,
-        )
+        return part_file(Path(self._folder or ""), digest, index)
 
 
-def check_format(folder: Path) -> None:
-    """Refuse what another version wrote.
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
-    Args:
-        folder: A store, or an empty folder.
 
-    Raises:
-        ValueError: It was written by another version; the message says what to do.
-    """
-    file = folder / "format.json"
-    if not file.exists():
-        if (folder / "settings.json").exists():
-            raise ValueError(
-                f"the store {folder} has the layout of an older jaxcalc (format 1, "
-                f"now {FORMAT}), which named runs by their place: choose another "
-                "`store`, or delete this one and run again"
-            )
-        return
+def _locked(stream: IO[str]) -> bool:
+    """Lock a file until it is closed; False if another process has locked it."""
     try:
-        known = int(json.loads(file.read_text())["format"])
-    except (ValueError, TypeError, KeyError) as error:
-        raise ValueError(
-            f"{file} can't be read ({error!r}): if the store is jaxcalc's, write "
-            f'{{"format": {FORMAT}}} into it; otherwise choose another folder'
-        ) from error
-    if known > FORMAT:
-        raise ValueError(
-            f"the store {folder} was written by a newer jaxcalc (format {known}; this "
-            f"one reads up to {FORMAT}): update jaxcalc, or choose another `store`"
-        )
-
-
-def _same_digest(was: str, now: str) -> None:
-    if was != now:
-        raise ValueError(f"it holds {was[:12]}, not {now[:12]}")
+        import fcntl
+    except ImportError:  # not on Windows
+        return True
+    try:
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from jaxcalc.comparison.records import TIMINGS
 from jaxcalc.comparison.results import Runs
 
 
@@ -13,18 +14,28 @@ def assert_equal(one, other, timings=True):
         other.minimum,
         other.sources,
     )
+    assert one.unfinished == other.unfinished
     for a, b in zip(one.runs, other.runs, strict=True):
-        for name in Runs.__dataclass_fields__:
-            if "seconds" in name and not timings:
-                continue
-            left, right = getattr(a, name), getattr(b, name)
-            if isinstance(left, dict):
-                assert left.keys() == right.keys()
-                for key in left:
-                    np.testing.assert_array_equal(left[key], right[key])
-            elif isinstance(left, np.ndarray):
-                assert left.dtype == right.dtype, name
-                # NumPy does not know that bfloat16 has NaNs.
-                np.testing.assert_array_equal(left.astype(float), right.astype(float))
-            else:
-                assert left == right or left != left, name
+        assert_equal_runs(a, b, timings)
+
+
+def assert_equal_runs(one, other, timings=True):
+    for name in Runs.__dataclass_fields__:
+        if name in TIMINGS and not timings:
+            continue
+        left, right = getattr(one, name), getattr(other, name)
+        if isinstance(left, dict):
+            assert list(left) == list(right), name
+            for key in left:
+                _assert_same(left[key], right[key], f"{name} {key}")
+        else:
+            _assert_same(left, right, name)
+
+
+def _assert_same(left, right, name):
+    if isinstance(left, np.ndarray):
+        assert left.dtype == right.dtype, name
+        # NumPy does not know that bfloat16 has NaNs.
+        np.testing.assert_array_equal(left.astype(float), right.astype(float), name)
+    else:
+        assert left == right or (left != left and right != right), name

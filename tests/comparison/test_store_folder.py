@@ -3,14 +3,17 @@
 import errno
 import os
 import warnings
+from pathlib import Path
 
+import numpy as np
 import optax
 import pyarrow.parquet as pq
 import pytest
-from comparison.equality import assert_equal
+from comparison.equality import assert_equal, assert_equal_runs
 
-from jaxcalc.comparison import compare, load
+from jaxcalc.comparison import compare, load, manage
 from jaxcalc.comparison.files import slug, write_atomically
+from jaxcalc.comparison.store import Store
 from jaxcalc.problems import Problem
 
 
@@ -45,23 +48,89 @@ def test_a_full_disk_is_an_error_that_leaves_earlier_files_alone(
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
-def test_a_full_disk_in_the_middle_keeps_what_was_finished(
+class Disk:
+    """Takes so many files, and no more until there is room again."""
+
+    def __init__(self, monkeypatch, room):
+        self.room, self.replace = room, os.replace
+        monkeypatch.setattr(os, "replace", self)
+
+    def __call__(self, source, target):
+        if self.room <= 0:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        self.room -= 1
+        self.replace(source, target)
+
+
+def stored(folder):
+    return len(list(folder.glob("runs/*/*.parquet")))
+
+
+def test_a_disk_that_fills_up_is_one_warning_and_nothing_is_lost(
     valley, tmp_path, monkeypatch
 ):
-    optimizers = {"first": optax.sgd(0.1), "second": optax.sgd(0.2)}
-    run = {"seeds": 1, "max_steps": 2, "store": tmp_path}
-    replace = os.replace
+    optimizers = {f"sgd {rate}": optax.sgd(rate) for rate in (0.1, 0.05, 0.02)}
+    run = {"seeds": 1, "max_steps": 2}
+    wanted = compare(valley, optimizers, **run)
+    disk = Disk(monkeypatch, room=2)  # for format.json and one record
+    with pytest.warns(UserWarning, match=r"No space left.*goes on") as warned:
+        found = compare(valley, optimizers, **run, store=tmp_path)
+    assert len(warned) == 1
+    assert_equal(found, wanted, timings=False)
+    assert stored(tmp_path) == 1
+    assert not list(tmp_path.rglob("*.partial"))
+    disk.room = 100
+    assert_equal(compare(valley, optimizers, **run, store=tmp_path), wanted, False)
+    assert stored(tmp_path) == 3
 
-    def fills_up(source, target):
-        if list(tmp_path.glob("runs/*/*.parquet")):
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        replace(source, target)
 
-    monkeypatch.setattr(os, "replace", fills_up)
-    with pytest.raises(OSError, match="No space left"):
-        compare(valley, optimizers, **run)
-    held = [path for path in tmp_path.rglob("*") if path.is_file()]
-    assert sorted(path.suffix for path in held) == [".json", ".parquet"]
+def test_what_had_no_room_is_written_when_there_is_some(
+    compared, tmp_path, monkeypatch
+):
+    disk = Disk(monkeypatch, room=1)
+    store = Store(tmp_path)
+    first, second = compared.runs[:2]
+    with pytest.warns(UserWarning, match="No space left"):
+        store.save_runs("a" * 64, first)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        store.save_part("c" * 64, 0, {"x": np.zeros(2)})
+    assert stored(tmp_path) == 0
+    assert store.has_runs("a" * 64)
+    assert_equal_runs(store.load_runs("a" * 64), first)
+    disk.room = 2
+    store.save_runs("b" * 64, second)
+    fresh = Store(tmp_path)
+    assert_equal_runs(fresh.load_runs("a" * 64), first)
+    assert_equal_runs(fresh.load_runs("b" * 64), second)
+
+
+def test_a_store_that_can_only_be_read_is_refused_at_the_start(
+    valley, tmp_path, monkeypatch
+):
+    def refuses(self, *_):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(Path, "write_text", refuses)
+    with pytest.raises(OSError, match=rf"{tmp_path} can't be written.*Read-only"):
+        compare(valley, {"sgd": optax.sgd}, store=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "says"),
+    [
+        ("format.json", '{"format": 99}', r"newer.*format 99.*up to format 2.*update"),
+        ("format.json", "{", r"format\.json can't be read.*choose another"),
+        ("format.json", '{"version": 2}', r"format\.json can't be read"),
+        ("settings.json", "{}", r"older.*format 1.*format 2.*delete this one"),
+    ],
+)
+def test_a_store_of_another_version_is_refused(valley, tmp_path, file, text, says):
+    (tmp_path / file).write_text(text)
+    with pytest.raises(ValueError, match=says):
+        compare(valley, {"sgd": optax.sgd}, store=tmp_path)
+    with pytest.raises(ValueError, match=says):
+        manage.entries(tmp_path)
 
 
 HOSTILE = [
