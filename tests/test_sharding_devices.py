@@ -17,6 +17,6 @@ def test_each_device_holds_its_part_and_runs_its_own_lanes():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("check", ["side_by_side", "data", "params", "curvature"])
+@pytest.mark.parametrize("check", ["comparisons", "data", "params", "curvature"])
 def test_eight_devices_give_the_digits_of_one(check):
     assert seen(check) == [check]

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from jax.sharding import NamedSharding, PartitionSpec
 from models import SIZES, network, network_loss
 
 from jaxcalc import _programs, minimize, problems, sharding
@@ -91,35 +92,52 @@ def lanes():
         run(start[:30], paces[:30], 1000)
 
 
-def side_by_side():
+def comparisons():
     """The lanes of a comparison take the same steps as on one device."""
     row = sharding.mesh("lanes")
     cancer = problems.breast_cancer(ridge=1e-2)
-    for problem, near in ((problems.rosenbrock(dimension=4), 0), (cancer, NEAR)):
-        for make in (optax.sgd, optax.adam):
-            alone, spread = advanced(problem, make, row)
-            for a, b in zip(*map(jax.tree.leaves, (alone, spread)), strict=True):
-                np.testing.assert_allclose(b, a, near, near, err_msg=problem.name)
+    rosenbrock = problems.rosenbrock(dimension=4)
+    for problem, make, near in (
+        (rosenbrock, optax.sgd, 0),
+        (rosenbrock, optax.adam, 0),
+        (cancer, optax.adam, NEAR),
+        (rosenbrock, lambda learning_rate: optax.lbfgs(learning_rate), 0),
+    ):
+        for a, b in zip(*map(jax.tree.leaves, advanced(problem, make, row))):
+            np.testing.assert_allclose(b, a, near, near, err_msg=problem.name)
 
 
 def advanced(problem, make, row):
     """Ten lanes, 40 points each, on one device and on eight."""
-    functions = Functions(problem.loss)
-    statics = (functions, make, 60)
+    made = programs.Programs(
+        Functions(problem.loss), lambda hyper: make(hyper["learning_rate"]), 60
+    )
     starts = jax.tree.map(
         lambda *leaves: jnp.stack(leaves, -1), *(problem.start(i) for i in range(10))
     )
-    rates = jnp.geomspace(1e-4, 1e1, 10)
-    first = programs.Programs(*statics).start(starts, rates, problem.args)
-    advance = programs._build_side_by_side(*statics)
+    rates = {"learning_rate": jnp.geomspace(1e-4, 1e1, 10)}
+    settings = programs.Setting(rates, jnp.zeros(10, jnp.uint32))
+    first = made.start(starts, settings, problem.args)
+    statics = (made.functions, made.make, made.max_steps, made.measured)
+    if programs.is_costly(first.state):
+        advance = sharding.one_by_one(programs._build_alone(*statics))
+    else:
+        together = programs._build_side_by_side(*statics)
+
+        def advance(lanes, settings, *shared):
+            return together(lanes, settings, None, *shared)
+
     shared = (np.int32(40), np.asarray(1e-8), problem.args)
-    alone = jax.jit(advance)(first, rates, *shared)
-    given = sharding.shard_lanes(sharding.pad_lanes((first, rates), row.size), row)
-    run = jax.jit(sharding.sharded_lanes(advance, row))
-    compiled = run.lower(*given, *shared).compile()
-    assert not collectives(compiled.as_text())
-    padded = sharding.gathered(compiled(*given, *shared))
-    return alone, sharding.unpad_lanes(padded, 10)
+    alone = jax.jit(advance)(first, settings, *shared)
+    whole = sharding.sharded_lanes(advance, row, whole=True)
+    everywhere = NamedSharding(row, PartitionSpec())
+    run = jax.jit(whole, in_shardings=everywhere, out_shardings=everywhere)
+    compiled = run.lower(first, settings, *shared).compile()
+    # No step waits for another device, whatever happens at the end.
+    assert not collectives(loops(compiled.as_text()))
+    found = compiled(first, settings, *shared)
+    compiled(found[0], settings, *shared)
+    return alone, found
 
 
 def data():
@@ -207,6 +225,12 @@ def stays_apart(compiled, given, parted):
         leaf.addressable_shards[0].data.nbytes for leaf in jax.tree.leaves(given)
     )
     assert compiled.memory_analysis().argument_size_in_bytes <= held + 64
+
+
+def loops(text):
+    """The parts of a program that are not its beginning and end."""
+    parts = re.split(r"\n(?=%|ENTRY)", text)
+    return "\n".join(part for part in parts if not part.startswith("ENTRY"))
 
 
 def collectives(text):
