@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxcalc.comparison.adaptors._flat import Flat
-from jaxcalc.comparison.costs import evaluation_costs
+from jaxcalc.comparison.costs import evaluation_costs, gradient_flops
+from jaxcalc.comparison.measures import final_metrics
 from jaxcalc.comparison.results import Runs
 from jaxcalc.minimization import Status, Work
 from jaxcalc.problems import Problem
@@ -145,7 +146,7 @@ def measure(
         if seconds > 0
     ]
     quartiles = np.quantile(samples, [0.25, 0.5, 0.75]) if samples else [np.nan] * 3
-    return Timing(compiling, sum(rounds[0]), *map(float, quartiles))
+    return Timing(compiling, float(sum(rounds[0])), *map(float, quartiles))
 
 
 def as_runs(
@@ -172,6 +173,7 @@ def as_runs(
     length, dtype = max_steps + 1, courses[0].points[0].dtype
     work = {kind: _counts(courses, kind, length) for kind in Work._fields}
     kinds = {kind for kind, counts in work.items() if counts.max() > 0}
+    params = np.stack([course.points[-1] for course in courses])
     drawn = [c.points for c in courses] if problem.size <= _DRAWABLE else None
     return Runs(
         problem=problem.name,
@@ -187,7 +189,9 @@ def as_runs(
         work=work,
         cost=evaluation_costs(problem, kinds),
         path=None if drawn is None else _trace(courses, drawn, length, dtype),
-        params=np.stack([course.points[-1] for course in courses]),
+        params=params,
+        metrics=final_metrics(problem, params),
+        gradient_flops=gradient_flops(problem),
         compile_seconds=timing.compiling,
         run_seconds=timing.running,
         seconds_per_step=timing.middle,

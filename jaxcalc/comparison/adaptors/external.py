@@ -66,3 +66,20 @@ def titled(distribution: str, name: str, shown: str) -> str:
         For example "SciPy 1.17.1 BFGS".
     """
     return f"{shown} {importlib.metadata.version(distribution)} {name}"
+
+
+def needs_batches(problem: Problem) -> str:
+    """Why no solver that runs its own loop can run on a problem.
+
+    Args:
+        problem: The problem.
+
+    Returns:
+        The reason; empty if steps see the whole data.
+    """
+    if problem.draw is None:
+        return ""
+    return (
+        f"{problem.name} draws a batch at each step, and a solver of another package "
+        "sees one loss from its start to its end"
+    )

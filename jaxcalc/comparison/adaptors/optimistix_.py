@@ -14,7 +14,12 @@ from jax import lax
 from jaxcalc.comparison.adaptors._courses import Course, as_runs, measure
 from jaxcalc.comparison.adaptors._evaluations import EvaluationCounter
 from jaxcalc.comparison.adaptors._flat import flat_point, flatten, warm
-from jaxcalc.comparison.adaptors.external import External, package, titled
+from jaxcalc.comparison.adaptors.external import (
+    External,
+    needs_batches,
+    package,
+    titled,
+)
 from jaxcalc.comparison.results import Runs
 from jaxcalc.problems import Problem
 
@@ -107,7 +112,7 @@ def _supports(solver: Any, problem: Problem) -> str:
             f"optimistix's {type(solver).__name__} is for sums of squares, and "
             f"{problem.name} has no `residual`"
         )
-    return ""
+    return needs_batches(problem)
 
 
 class _Programs(NamedTuple):

@@ -21,7 +21,12 @@ from jaxcalc.comparison.adaptors._scipy_calls import (
     call,
     warm_up,
 )
-from jaxcalc.comparison.adaptors.external import External, package, titled
+from jaxcalc.comparison.adaptors.external import (
+    External,
+    needs_batches,
+    package,
+    titled,
+)
 from jaxcalc.comparison.results import Runs
 from jaxcalc.problems import Problem
 from jaxcalc.problems.problem import sum_of_squares
@@ -121,8 +126,8 @@ def _start_of_bowl(key: jax.Array) -> jax.Array:
 
 
 def _supports(solver: Solver, problem: Problem) -> str:
-    if not solver.fits:
-        return ""
+    if not solver.fits or problem.draw is not None:
+        return needs_batches(problem)
     if problem.residual is None:
         return (
             f"SciPy's {solver.method} is for sums of squares, and {problem.name} "

@@ -13,7 +13,12 @@ import numpy as np
 from jaxcalc import _checks
 from jaxcalc.comparison.adaptors._courses import Course, as_runs, measure
 from jaxcalc.comparison.adaptors._flat import flat_point, flatten, warm
-from jaxcalc.comparison.adaptors.external import External, package, titled
+from jaxcalc.comparison.adaptors.external import (
+    External,
+    needs_batches,
+    package,
+    titled,
+)
 from jaxcalc.comparison.results import Runs
 from jaxcalc.problems import Problem
 from jaxcalc.problems.classification import (
@@ -90,7 +95,7 @@ def _supports(problem: Problem) -> str:
         )
     if problem.loss is softmax_regression_loss and classes < 3:
         return "scikit-learn gives two classes one vector of weights, not two"
-    return ""
+    return needs_batches(problem)
 
 
 def _classes(problem: Problem) -> int:
