@@ -161,7 +161,7 @@ def _runs_from(columns: dict[str, Column], shared: dict[str, Any]) -> Runs:
     def trace(name: str, kind: Any = dtype, width: int = 0) -> np.ndarray:
         values = columns[name].values
         shape = (lanes, length, width) if width else (lanes, length)
-        out = np.full(shape, -1 if np.dtype(kind).kind == "i" else np.nan, kind)
+        out = np.full(shape, -1 if np.dtype(kind).kind in "iu" else np.nan, kind)
         out[reached] = values.reshape(-1, width) if width else values
         return np.ascontiguousarray(np.swapaxes(out, 0, 1))
 
