@@ -5,16 +5,25 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from jaxcalc import _checks
+import jax
+from jax.sharding import Mesh
+
+from jaxcalc import _checks, sharding
 from jaxcalc.comparison import protocol as rules
-from jaxcalc.comparison.contest import Contest
+from jaxcalc.comparison.adaptors import External
+from jaxcalc.comparison.contest import Contest, tolerance
+from jaxcalc.comparison.hosts import SharedStore, agreed
+from jaxcalc.comparison.outside import Outside
 from jaxcalc.comparison.progress import Progress
 from jaxcalc.comparison.results import Comparison, Runs
 from jaxcalc.comparison.runner import compile_ahead
+from jaxcalc.comparison.search import Settings
 from jaxcalc.comparison.stopping import Stop, Stopped
 from jaxcalc.comparison.store import Store
 from jaxcalc.comparison.timing import time_in_turns
 from jaxcalc.problems import Problem
+
+Entrant = Contest | Outside
 
 
 def compare(
@@ -30,6 +39,7 @@ def compare(
     store: str | Path | None = None,
     share: tuple[int, int] | None = None,
     time_budget: float | None = None,
+    mesh: Mesh | None = None,
     progress: bool = False,
 ) -> Comparison:
     """Run every optimizer on every problem, under the same rules for all.
@@ -53,7 +63,8 @@ def compare(
         problems: One `Problem` or several.
         optimizers: By name, either a function of a learning rate such as `optax.adam`,
             or a `search` over several hyperparameters, or a finished optimizer such as
-            `newton()`, which takes part untuned.
+            `newton()`, which takes part untuned, or another package's solver, see
+            `comparison.adaptors`.
         rates: Learning rates that the functions of one try: the same for all, or by
             optimizer. By default as many as there are trials, evenly in the logarithm
             from 1e-4 to 30.
@@ -72,6 +83,9 @@ def compare(
             a share then finds everything there.
         time_budget: Seconds after which no more is begun; what was finished by then is
             returned, and the rest is named in `unfinished`.
+        mesh: Devices to spread the runs over, those of other hosts among them: see
+            `jaxcalc.sharding`. All processes must make the same call; each gets all the
+            runs, and only the first uses the store.
         progress: Whether to show a progress bar, with the lowest value so far.
 
     Returns:
@@ -101,18 +115,20 @@ def compare(
     index, count = rules.checked_share(share, store)
     if time_budget is not None:
         time_budget = _checks.positive_float("time_budget", time_budget)
-    kept = Store(None if store is None else Path(store))
+    kept = _opened(store, _checked_mesh(mesh))
     contests = [
         [
-            Contest(problem, n, o, tried.get(n, []), settings)
-            for n, o in optimizers.items()
+            _contest(problem, name, optimizer, tried.get(name, []), settings, mesh)
+            for name, optimizer in optimizers.items()
         ]
         for problem in problems
     ]
+    settings["unsupported"] = _objections(contests)
     mine = _mine(contests, index, count)
+    shown = progress and sharding.is_main()
     with (
-        Progress(_planned_points(settings, mine), shown=progress) as bar,
-        Stop(time_budget) as stop,
+        Progress(_planned_points(settings, mine), shown=shown) as bar,
+        Stop(time_budget, agreed if mesh is not None else bool) as stop,
     ):
         runs = _run(mine, kept, bar, stop)
     if stop.interrupted:
@@ -130,12 +146,55 @@ def compare(
     )
 
 
-def _mine(contests: list[list[Contest]], index: int, count: int) -> list[list[Contest]]:
+def _contest(
+    problem: Problem,
+    name: str,
+    optimizer: Any,
+    trials: list[Settings],
+    settings: dict[str, Any],
+    mesh: Mesh | None,
+) -> Entrant:
+    """Whoever takes part, on one problem."""
+    if isinstance(optimizer, External):
+        tol = float(tolerance(settings["tol"], problem))
+        return Outside(problem, name, optimizer, settings, tol)
+    return Contest(problem, name, optimizer, trials, settings, mesh)
+
+
+def _objections(contests: list[list[Entrant]]) -> dict[str, dict[str, str]]:
+    """Which solvers can't run on which problems, and why."""
+    found: dict[str, dict[str, str]] = {}
+    for row in contests:
+        for entrant in row:
+            if isinstance(entrant, Outside) and entrant.objection:
+                problem, name = entrant.whom
+                found.setdefault(name, {})[problem] = entrant.objection
+    return found
+
+
+def _checked_mesh(mesh: Any) -> Mesh | None:
+    if mesh is not None and not isinstance(mesh, Mesh):
+        raise TypeError(
+            "`mesh` must be a jax.sharding.Mesh, such as jaxcalc.sharding.mesh() "
+            f"makes, got {mesh!r}"
+        )
+    return mesh
+
+
+def _opened(store: str | Path | None, mesh: Mesh | None) -> Store:
+    """The store; of several processes at one comparison only the first uses it."""
+    if mesh is None or jax.process_count() == 1:
+        return Store(None if store is None else Path(store))
+    folder = Path(store) if store is not None and sharding.is_main() else None
+    return SharedStore(Store(folder))
+
+
+def _mine(contests: list[list[Entrant]], index: int, count: int) -> list[list[Entrant]]:
     """This share of the contests, by problem; problems without any are left out."""
     number = 0
     chosen = []
     for row in contests:
-        own = [c for k, c in enumerate(row, number) if k % count == index]
+        own = [c for k, c in enumerate(row, number) if k % count == index and c.phases]
         number += len(row)
         if own:
             chosen.append(own)
@@ -143,7 +202,7 @@ def _mine(contests: list[list[Contest]], index: int, count: int) -> list[list[Co
 
 
 def _run(
-    contests: list[list[Contest]], store: Store, bar: Progress, stop: Stop
+    contests: list[list[Entrant]], store: Store, bar: Progress, stop: Stop
 ) -> list[Runs]:
     """Run the contests problem by problem, as far as there is time."""
     runs: list[Runs] = []
@@ -152,29 +211,24 @@ def _run(
             stop.check()
             bar.begin(f"{row[0].places[0][0]} · compiling")
             compile_ahead((g for contest in row for g in contest.planned(store)), store)
-            evaluated = []
+            ours = []
             for contest in row:
                 runs.extend(contest.run(store, bar, stop))
-                evaluated.append(len(runs) - 1)
-            _time(row, runs, evaluated, store, stop)
+                if isinstance(contest, Contest):
+                    ours.append((contest, len(runs) - 1))
+            _time(ours, runs, store, stop)
     except Stopped:
         pass
     return runs
 
 
 def _time(
-    row: list[Contest],
-    runs: list[Runs],
-    evaluated: list[int],
-    store: Store,
-    stop: Stop,
+    evaluated: list[tuple[Contest, int]], runs: list[Runs], store: Store, stop: Stop
 ) -> None:
     """Time the optimizers of one problem against each other, those not timed yet."""
     stop.check()
     missing = [
-        (contest, at)
-        for contest, at in zip(row, evaluated, strict=True)
-        if not runs[at].seconds_per_step > 0
+        (contest, at) for contest, at in evaluated if not runs[at].seconds_per_step > 0
     ]
     contenders = [contest.contender(runs[at]) for contest, at in missing]
     for contender in contenders:
@@ -185,7 +239,7 @@ def _time(
         store.save_runs(contest.grid_of(runs[at]).digest, runs[at])
 
 
-def _planned_points(settings: dict[str, Any], contests: list[list[Contest]]) -> int:
+def _planned_points(settings: dict[str, Any], contests: list[list[Entrant]]) -> int:
     phases = Counter(p for row in contests for c in row for p in c.phases)
     tuning = phases["tuning"] * settings["trials"] * len(settings["tuning_seeds"])
     evaluation = phases["evaluation"] * len(settings["seeds"])

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
+from jax.sharding import Mesh
 from jaxtyping import Array, Float, PyTree
 
 from jaxcalc import _trees
@@ -37,19 +38,21 @@ class Contest:
         optimizer: The optimizer, or what makes it.
         trials: Settings to try; none if there is nothing to choose.
         protocol: Seeds, steps and tolerance.
+        mesh: Devices to spread lanes over, None for one.
     """
 
     def __init__(
         self,
         problem: Problem,
         name: str,
-        optimizer: rules.Optimizer,
+        optimizer: rules.Ours,
         trials: list[Settings],
         protocol: dict[str, Any],
+        mesh: Mesh | None = None,
     ):
         self._problem, self._name, self._protocol = problem, name, protocol
-        self._trials = trials
-        self._tol = _tolerance(protocol["tol"], problem)
+        self._trials, self._mesh = trials, mesh
+        self._tol = tolerance(protocol["tol"], problem)
         functions = Functions(
             problem.loss,
             observe=_raveled if problem.size <= _DRAWABLE else None,
@@ -181,10 +184,20 @@ class Contest:
             hyper=hyper,
             seeds=np.tile(np.asarray(seeds), len(trials)),
             tol=self._tol,
+            mesh=self._mesh,
         )
 
 
-def _tolerance(tol: float | None, problem: Problem) -> Any:
+def tolerance(tol: float | None, problem: Problem) -> Any:
+    """The bound on gradients, in the dtype of a problem's parameters.
+
+    Args:
+        tol: The bound, None for what suits the dtype.
+        problem: The problem.
+
+    Returns:
+        An array of shape `()`.
+    """
     dtype = _trees.dtype(jax.eval_shape(problem.init, jax.random.key(0)))
     eps = float(jnp.finfo(dtype).eps)
     return np.asarray(np.sqrt(eps) if tol is None else tol, dtype)

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 
 from jaxcalc.comparison import naming
 from jaxcalc.comparison.lanes import Executable, Programs, Setting
@@ -39,6 +40,7 @@ class Grid:
             chosen yet.
         seeds: Seed of each lane.
         tol: Bound on the gradient's infinity norm.
+        mesh: Devices to spread the lanes over, None for one.
     """
 
     problem: Problem
@@ -48,6 +50,7 @@ class Grid:
     hyper: dict[str, np.ndarray]
     seeds: np.ndarray
     tol: np.ndarray
+    mesh: Mesh | None = None
 
     @property
     def place(self) -> tuple[str, str, Phase]:
@@ -86,6 +89,7 @@ class Grid:
     @functools.cached_property
     def digest(self) -> str:
         """The name of the runs: a hash of the program and of all it is called with."""
+        # Of how many devices share the work the name says nothing.
         layout = self.layout
         called_with = (layout.lanes, layout.settings, self.tol, self.problem.args)
         arrays = list(map(plain, jax.tree.leaves(called_with)))

@@ -17,9 +17,10 @@ import jax
 import jax.numpy as jnp
 import optax
 from jax import lax
+from jax.sharding import Mesh
 from jaxtyping import PyTree
 
-from jaxcalc import _programs
+from jaxcalc import _programs, sharding
 from jaxcalc.minimization import Status
 from jaxcalc.minimization.loop import (
     Entry,
@@ -189,12 +190,33 @@ class Programs:
         """
         return self._executable(_build_alone, *arguments)
 
-    def _executable(self, build: Callable[..., Any], *arguments: Any) -> Executable:
+    def over_mesh(self, mesh: Mesh, together: bool, *arguments: Any) -> Executable:
+        """The program in which every device of a mesh advances its own lanes.
+
+        Args:
+            mesh: The devices.
+            together: Whether a device's lanes advance side by side, not one by one.
+            *arguments: `(lanes, settings, rows, tol, args)`, for their shapes; lanes
+                lie along the last axis, as many for each device.
+
+        Returns:
+            A program of these arguments that returns the lanes and their entries, with
+            time along the first axis and lanes along the last.
+        """
+        return self._executable(_build_over_mesh, *arguments, more=(mesh, together))
+
+    def _executable(
+        self,
+        build: Callable[..., Any],
+        *arguments: Any,
+        more: tuple[Any, ...] = (),
+    ) -> Executable:
         statics = (self.functions, self.make, self.max_steps, self.measured)
         leaves, structure = jax.tree.flatten(arguments)
         context = [getattr(jax.config, name) for name in _CONTEXT]
         key = (
             build,
+            *more,
             *context,
             *map(_programs.fingerprint, statics),
             structure,
@@ -203,7 +225,7 @@ class Programs:
         if key not in _EXECUTABLES:
             if len(_EXECUTABLES) >= _MOST_EXECUTABLES:
                 _EXECUTABLES.pop(next(iter(_EXECUTABLES)))
-            program = jax.jit(build(*statics))
+            program = jax.jit(build(*statics, *more))
             _EXECUTABLES[key] = Executable(program, arguments)
         return _EXECUTABLES[key]
 
@@ -295,3 +317,40 @@ def _build_side_by_side(
         return lanes, entries
 
     return side_by_side
+
+
+def _build_in_turn(
+    functions: Functions, make: Make, max_steps: int, measured: bool
+) -> Callable[..., Any]:
+    step_of = _stepper(functions, make, max_steps, measured)
+
+    def in_turn(lanes: Lane, settings: Setting, rows: Any, tol: Any, args: Any) -> Any:
+        def one(pair: tuple[Lane, Setting]) -> tuple[Lane, Entry]:
+            lane, setting = pair
+            step = step_of(setting, args, tol)
+            return run_lane(step, lane, min(ROWS, max_steps + 1), rows)
+
+        pairs = jax.tree.map(lambda leaf: jnp.moveaxis(leaf, -1, 0), (lanes, settings))
+        ended = lax.map(one, pairs)
+        return jax.tree.map(lambda leaf: jnp.moveaxis(leaf, 0, -1), ended)
+
+    return in_turn
+
+
+def _build_over_mesh(
+    functions: Functions,
+    make: Make,
+    max_steps: int,
+    measured: bool,
+    mesh: Mesh,
+    together: bool,
+) -> Callable[..., Any]:
+    statics = (functions, make, max_steps, measured)
+    if not together:
+        return sharding.sharded_lanes(_build_in_turn(*statics), mesh)
+    side_by_side = _build_side_by_side(*statics)
+
+    def all_of_them(lanes: Lane, settings: Setting, *shared: Any) -> Any:
+        return side_by_side(lanes, settings, None, *shared)
+
+    return sharding.sharded_lanes(all_of_them, mesh)

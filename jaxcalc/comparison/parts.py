@@ -1,14 +1,17 @@
 """Lanes that advance together: what was measured of them, and how it is kept."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 
+from jaxcalc.comparison.lanes import Executable
 from jaxcalc.comparison.stopping import Stopped
 from jaxcalc.comparison.store import Store
 from jaxcalc.minimization import Status
@@ -105,7 +108,7 @@ class Part:
         if arrays is None:
             return
         leaves, structure = jax.tree.flatten(self.lanes)
-        restored = [_like(leaf, arrays[f"lane {i}"]) for i, leaf in enumerate(leaves)]
+        restored = [like(leaf, arrays[f"lane {i}"]) for i, leaf in enumerate(leaves)]
         self.lanes = jax.tree.unflatten(structure, restored)
         traces = {n[6:]: a for n, a in arrays.items() if n.startswith("trace ")}
         self.chunks = [traces] if traces else []
@@ -120,6 +123,20 @@ class Part:
             )
             for name in names
         }
+
+
+class Call(NamedTuple):
+    """A program and its arguments; and of what it returns, for which lanes it is."""
+
+    program: Executable
+    arguments: tuple[Any, ...]
+    chosen: np.ndarray | None
+    limit: int  # points to measure at most
+    mesh: Mesh | None = None
+
+
+# What advances the lanes of a part by at most so many points.
+Prepare = Callable[[Part, int], Call]
 
 
 class Keeper:
@@ -227,8 +244,16 @@ def plain(leaf: Any) -> np.ndarray:
     return np.asarray(leaf)
 
 
-def _like(leaf: Any, array: np.ndarray) -> jax.Array:
-    """What `plain` gave, as it was; files do not know dtypes such as bfloat16."""
+def like(leaf: Any, array: np.ndarray) -> jax.Array:
+    """What `plain` gave, as it was; files do not know dtypes such as bfloat16.
+
+    Args:
+        leaf: An array of the dtype wanted.
+        array: What `plain` gave of such an array.
+
+    Returns:
+        An array on the device.
+    """
     if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
         bits = jnp.asarray(array)
         return jax.random.wrap_key_data(bits, impl=jax.random.key_impl(leaf))

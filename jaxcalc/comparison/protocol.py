@@ -11,6 +11,7 @@ import numpy as np
 import optax
 
 from jaxcalc import _checks
+from jaxcalc.comparison.adaptors import External
 from jaxcalc.comparison.results import Runs
 from jaxcalc.comparison.search import Search, Settings
 from jaxcalc.minimization import Status
@@ -30,9 +31,10 @@ RULE = (
 
 _TRIALS = len(DEFAULT_RATES)
 
-Optimizer = (
+Ours = (
     optax.GradientTransformation | Callable[..., optax.GradientTransformation] | Search
 )
+Optimizer = Ours | External
 
 
 def is_tuned(optimizer: Optimizer) -> bool:
@@ -44,10 +46,10 @@ def is_tuned(optimizer: Optimizer) -> bool:
     Returns:
         True for a function of a learning rate, and for a search.
     """
-    return not isinstance(optimizer, optax.GradientTransformation)
+    return not isinstance(optimizer, optax.GradientTransformation | External)
 
 
-def as_function_of_settings(optimizer: Optimizer) -> Callable[[dict[str, Any]], Any]:
+def as_function_of_settings(optimizer: Ours) -> Callable[[dict[str, Any]], Any]:
     """Any entry of a comparison as `make(settings)`.
 
     Args:
@@ -127,6 +129,8 @@ def checked_optimizers(optimizers: Any) -> dict[str, Optimizer]:
     for name, optimizer in optimizers.items():
         if not isinstance(name, str) or not name.strip():
             raise TypeError(f"an optimizer's name must be a string, got {name!r}")
+        if isinstance(optimizer, External):
+            continue
         made = _sample(optimizer)
         if not isinstance(made, optax.GradientTransformation):
             raise TypeError(

@@ -2,10 +2,9 @@
 
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
-from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -15,7 +14,8 @@ from jaxcalc.comparison.compaction import going_on, next_gathering
 from jaxcalc.comparison.costs import gradient_flops
 from jaxcalc.comparison.grid import Grid, lane_of, rows
 from jaxcalc.comparison.lanes import ROWS, Executable
-from jaxcalc.comparison.parts import Keeper, Part, named, spread
+from jaxcalc.comparison.over_mesh import on_host, over_mesh
+from jaxcalc.comparison.parts import Call, Keeper, Part, Prepare, named, spread
 from jaxcalc.comparison.progress import Progress
 from jaxcalc.comparison.results import Runs
 from jaxcalc.comparison.stopping import Stop
@@ -24,19 +24,6 @@ from jaxcalc.comparison.store import Store
 # A call of a program should take about this long: often enough for a progress bar and
 # a checkpoint, seldom enough not to matter.
 _CHUNK_SECONDS = 0.5
-
-
-class Call(NamedTuple):
-    """A program and its arguments; and of what it returns, for which lanes it is."""
-
-    program: Executable
-    arguments: tuple[Any, ...]
-    chosen: np.ndarray | None
-    limit: int  # points to measure at most
-
-
-# What advances the lanes of a part by at most so many points.
-Prepare = Callable[[Part, int], Call]
 
 
 def compile_ahead(grids: Iterable[Grid], store: Store) -> None:
@@ -50,6 +37,8 @@ def compile_ahead(grids: Iterable[Grid], store: Store) -> None:
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         begun: dict[int, Future[None]] = {}
         for grid in grids:
+            if grid.mesh is not None:
+                continue  # another program, and all hosts compile it together
             program = grid.layout.program
             if not store.has_runs(grid.digest) and id(program) not in begun:
                 begun[id(program)] = pool.submit(program.compile)
@@ -77,17 +66,19 @@ def run_grid(grid: Grid, store: Store, bar: Progress, stop: Stop) -> Runs:
     if kept is not None:
         bar.advance(planned)
         return kept
-    layout = grid.layout
-    layout.program.compile()
-    programs: list[Executable] = [layout.program]
+    lanes, count = grid.layout.lanes, len(grid.seeds)
+    programs: list[Executable] = []
     parts = []
-    if layout.together:
-        pieces = [(layout.lanes, _together(grid, programs))]
+    if grid.mesh is not None:
+        # Behind the indices of single lanes: a part of all of them is another thing.
+        pieces = {count: (lanes, over_mesh(grid, grid.mesh, programs))}
+    elif grid.layout.together:
+        pieces = {0: (lanes, _together(grid, programs))}
     else:
-        indices = range(len(grid.seeds))
-        pieces = [(lane_of(layout.lanes, i), _alone(grid, i)) for i in indices]
+        alone = (grid, programs)
+        pieces = {i: (lane_of(lanes, i), _alone(i, *alone)) for i in range(count)}
     with Keeper(store) as keeper:
-        for index, (lanes, advance) in enumerate(pieces):
+        for index, (lanes, advance) in pieces.items():
             part = Part(lanes=lanes, digest=grid.digest, index=index)
             part.restore(store.load_part(grid.digest, index))
             _finish(part, advance, keeper, bar, stop)
@@ -124,12 +115,15 @@ def stored_runs(grid: Grid, store: Store) -> Runs | None:
     )
 
 
-def _alone(grid: Grid, index: int) -> Prepare:
-    """How one lane is advanced."""
+def _alone(index: int, grid: Grid, programs: list[Executable]) -> Prepare:
+    """How one lane is advanced; notes the program it takes."""
     layout = grid.layout
     setting = lane_of(layout.settings, index)
 
     def prepare(part: Part, limit: int) -> Call:
+        if not programs:
+            layout.program.compile()
+            programs.append(layout.program)
         called_with = (part.lanes, setting, rows(limit), grid.tol, grid.problem.args)
         return Call(layout.program, called_with, None, limit)
 
@@ -149,8 +143,8 @@ def _together(grid: Grid, programs: list[Executable]) -> Prepare:
         program = grid.layout.program
         if chosen is not None:
             program = grid.programs.side_by_side(*called_with)
-            program.compile()
         if program not in programs:
+            program.compile()
             programs.append(program)
         return Call(program, called_with, chosen, limit)
 
@@ -169,11 +163,16 @@ def _finish(
         begin = time.perf_counter()
         lanes, entries = jax.block_until_ready(call.program.call(*call.arguments))
         ran = time.perf_counter()
-        everyone = np.size(lanes.status)
+        everyone = np.size(part.lanes.status)
+        if call.mesh is not None:
+            lanes, entries = on_host(part.lanes, lanes, entries, call.chosen)
         measured = spread(named(entries, call.limit), call.chosen, everyone)
         part.append(lanes, measured, ran - begin)
         part.transfer += time.perf_counter() - ran
         keeper.changed(part)
         bar.advance(measured["value"].size)
         bar.note(measured["value"])
+        if jax.process_count() > 1:
+            limit = ROWS  # clocks differ, and all processes must do the same
+            continue
         limit = int(np.clip(call.limit * _CHUNK_SECONDS / (ran - begin), 1, ROWS))

@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Any
 
@@ -21,9 +22,13 @@ class Stop:
 
     Args:
         budget: Seconds after which to stop, None for any time.
+        agree: Makes one answer of those of several processes.
     """
 
-    def __init__(self, budget: float | None = None):
+    def __init__(
+        self, budget: float | None = None, agree: Callable[[bool], bool] = bool
+    ):
+        self._agree = agree
         self._end = None if budget is None else time.monotonic() + budget
         self._handler: Any = None
         self.interrupted = False
@@ -32,7 +37,7 @@ class Stop:
     def asked(self) -> bool:
         """Whether to stop now."""
         late = self._end is not None and time.monotonic() >= self._end
-        return self.interrupted or late
+        return self._agree(self.interrupted or late)
 
     def check(self) -> None:
         """Stop if that was asked for.

@@ -16,9 +16,10 @@ from jaxcalc.comparison.results import Runs
 from jaxcalc.minimization.loop import Lane
 
 _ROUNDS = 5
-# A call should take at least this long, or be repeated until it does.
-_ENOUGH_SECONDS = 0.003
-_MOST_REPEATS = 20
+# A round's calls should take about this long together: a call whose steps are quicker
+# than its overhead is repeated until their difference is more than noise.
+_ENOUGH_SECONDS = 0.005
+_MOST_REPEATS = 100
 
 
 @dataclass(kw_only=True)
@@ -55,13 +56,14 @@ class Contender:
 
     def time(self) -> None:
         """Time one round; what a call costs that takes no step is taken off."""
-        spent, idle, steps = 0.0, 0.0, 0
+        idle, spent, steps = [], [], 0
         for _ in range(self._repeats):
-            idle += self._call(0)[0]
+            idle.append(self._call(0)[0])
             seconds, steps = self._call(self._rows)
-            spent += seconds
-        if steps:
-            self.seconds.append(max(spent - idle, 0.0) / (steps * self._repeats))
+            spent.append(seconds)
+        if steps > 0:
+            seconds = float(np.median(spent) - np.median(idle))
+            self.seconds.append(max(seconds, 0.0) / steps)
 
     @property
     def quartiles(self) -> tuple[float, float, float]:
