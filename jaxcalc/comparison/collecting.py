@@ -57,7 +57,7 @@ def as_runs(grid: Grid, parts: list[Part], programs: list[Executable]) -> Runs:
         settings=grid.hyper,
         metrics=final_metrics(grid.problem, params) if phase == "evaluation" else {},
         gradient_flops=gradient_flops(grid.problem),
-        peak_bytes=float(max(program.peak_bytes for program in programs)),
+        peak_bytes=max((p.peak_bytes for p in programs), default=float("nan")),
         recompiled=sum(program.recompiled for program in programs),
         trace_seconds=sum(program.trace_seconds for program in programs),
         compile_seconds=sum(program.compile_seconds for program in programs),
