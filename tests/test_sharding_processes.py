@@ -1,10 +1,14 @@
 """Two processes of two devices each, over loopback: the same digits, and clear ends."""
 
 import json
+import time
 
 import numpy as np
 import pytest
+from comparison.equality import assert_equal_runs
 from sharding.running import begin, finish, free_port, together
+
+from jaxcalc.comparison import load
 
 
 def found(check, folder, processes, devices):
@@ -68,3 +72,34 @@ def test_processes_with_one_index_end_in_words(tmp_path):
     for code, _, complaint in ended:
         assert code == 1
         assert "ValueError: two processes have the index 1" in complaint
+
+
+@pytest.mark.slow
+def test_slices_of_a_store_survive_a_death_and_make_a_whole(tmp_path):
+    whole, store = tmp_path / "whole", tmp_path / "store"
+
+    def share(*words):
+        return begin("shares.py", store, tmp_path / "out", *words, devices=1)
+
+    first, second = share(0, 2), share(1, 2)
+    try:
+        ended = time.monotonic() + 120
+        while not list(store.glob("parts/*.npz")):
+            assert second.poll() is None, second.communicate()
+            assert time.monotonic() < ended
+            time.sleep(0.01)
+        second.kill()
+    finally:
+        (one, out, complaint), (other, *_) = finish([first, second])
+    assert (one, other) == (0, -9), complaint
+    assert out.split()[0] == "4"  # tuning and evaluation of one optimizer on each
+    again = [share(0, 2), share(1, 2), begin("shares.py", *[whole] * 2, devices=1)]
+    assert [code for code, *_ in finish(again)] == [0] * 3
+    kept = {file: file.stat().st_mtime_ns for file in store.glob("runs/*/*.parquet")}
+    assert len(kept) == 8
+    ((code, _, complaint),) = finish([share()])
+    assert code == 0, complaint
+    # Nothing was run again, and nothing differs from what one process finds.
+    assert {f: f.stat().st_mtime_ns for f in store.glob("runs/*/*.parquet")} == kept
+    for ours, theirs in zip(load(tmp_path / "out").runs, load(whole).runs, strict=True):
+        assert_equal_runs(ours, theirs, timings=False)
