@@ -59,8 +59,8 @@ def as_runs(grid: Grid, parts: list[Part], programs: list[Executable]) -> Runs:
         gradient_flops=gradient_flops(grid.problem),
         peak_bytes=max((p.peak_bytes for p in programs), default=float("nan")),
         recompiled=sum(program.recompiled for program in programs),
-        trace_seconds=sum(program.trace_seconds for program in programs),
-        compile_seconds=sum(program.compile_seconds for program in programs),
+        trace_seconds=float(sum(program.trace_seconds for program in programs)),
+        compile_seconds=float(sum(program.compile_seconds for program in programs)),
         run_seconds=float(sum(sum(part.running) for part in parts)),
         transfer_seconds=float(sum(part.transfer for part in parts)),
     )

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 from jax.sharding import Mesh
 
 from jaxcalc import _checks, sharding
@@ -228,7 +229,9 @@ def _time(
     """Time the optimizers of one problem against each other, those not timed yet."""
     stop.check()
     missing = [
-        (contest, at) for contest, at in evaluated if not runs[at].seconds_per_step > 0
+        (contest, at)
+        for contest, at in evaluated
+        if np.isnan(runs[at].seconds_per_step) and runs[at].steps.max() > 0
     ]
     contenders = [contest.contender(runs[at]) for contest, at in missing]
     for contender in contenders:

@@ -76,7 +76,7 @@ def test_the_best_setting_is_run_as_minimize_would():
         (ValueError, "`low` must be below `high`", lambda: log_uniform(1.0, 0.1)),
         (
             ValueError,
-            "`low` must be finite and positive",
+            "`low` must be finite and pos",
             lambda: log_uniform(0.0, 1.0),
         ),
         (ValueError, "`high` must be finite", lambda: uniform(0.0, np.inf)),
