@@ -61,6 +61,27 @@ def test_a_killed_process_ends_the_other_and_nothing_is_lost(tmp_path, killed):
 
 
 @pytest.mark.slow
+def test_a_comparison_of_two_processes_survives_the_death_of_one(tmp_path):
+    first, second = found("comparison", tmp_path / "whole", 2, 2)
+    (alone,) = found("comparison", tmp_path / "alone", 1, 1)
+    assert first == second  # each process has all runs
+    assert first == alone
+    folder = tmp_path / "killed"
+    folder.mkdir()
+    ended = together(
+        "several.py", "comparison", folder, 1, processes=2, devices=2, timeout=120
+    )
+    codes = [code for code, *_ in ended]
+    assert codes[1] == -9
+    assert codes[0] not in (0, -9)
+    assert list(folder.glob("store/parts/*.npz"))
+    assert not (folder / "comparison-0.json").exists()
+    again = together("several.py", "comparison", folder, processes=2, devices=2)
+    assert [code for code, *_ in again] == [0, 0], again
+    assert json.loads((folder / "comparison-1.json").read_text()) == first
+
+
+@pytest.mark.slow
 def test_processes_with_one_index_end_in_words(tmp_path):
     address = f"127.0.0.1:{free_port()}"
     ended = finish(

@@ -4,13 +4,7 @@ Where arrays lie is all that changes: the same functions run on one device and o
 and give the same numbers up to the order of sums.
 """
 
-from jaxcalc.sharding.lanes import (
-    one_by_one,
-    pad_lanes,
-    shard_lanes,
-    sharded_lanes,
-    unpad_lanes,
-)
+from jaxcalc.sharding.lanes import pad_lanes, shard_lanes, sharded_lanes, unpad_lanes
 from jaxcalc.sharding.placement import (
     mesh,
     pad_rows,
@@ -25,7 +19,6 @@ __all__ = [
     "gathered",
     "is_main",
     "mesh",
-    "one_by_one",
     "pad_lanes",
     "pad_rows",
     "replicate",

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import PyTree
@@ -19,7 +18,7 @@ from jaxcalc.sharding.placement import placed
 Advance = Callable[..., tuple[PyTree, PyTree]]
 
 
-def sharded_lanes(advance: Advance, mesh: Mesh, *, whole: bool = False) -> Advance:
+def sharded_lanes(advance: Advance, mesh: Mesh) -> Advance:
     """The same function, run by each device of a mesh on its own lanes.
 
     A `while_loop` inside ends on each device when that device's lanes have ended. There
@@ -31,10 +30,6 @@ def sharded_lanes(advance: Advance, mesh: Mesh, *, whole: bool = False) -> Advan
             and have no influence on each other. `shared`, such as counts, tolerances
             and data, is the same for all lanes.
         mesh: The devices, whatever its axes.
-        whole: Whether all lanes are at hand everywhere, before and after: then there
-            may be any number of them, and every process can read what comes out. It
-            takes one exchange at the end. Compile it with `in_shardings` replicated
-            over the mesh, to call it with arrays of one device too.
 
     Returns:
         A function of the same arguments, for `jax.jit`. It raises a `ValueError` while
@@ -43,11 +38,8 @@ def sharded_lanes(advance: Advance, mesh: Mesh, *, whole: bool = False) -> Advan
     """
 
     def run(lanes: PyTree, settings: PyTree, *shared: Any) -> tuple[PyTree, PyTree]:
-        given = _count("lanes", lanes)
-        _same_count("settings", settings, given)
-        if whole:
-            lanes, settings = pad_lanes((lanes, settings), mesh.size)
         count = _count("lanes", lanes)
+        _same_count("settings", settings, count)
         _divides(count, mesh)
         results = jax.eval_shape(advance, lanes, settings, *shared)
         _same_count("what is returned", results, count)
@@ -63,36 +55,7 @@ def sharded_lanes(advance: Advance, mesh: Mesh, *, whole: bool = False) -> Advan
             out_specs=_specs(results, mesh),
             check_vma=False,
         )
-        results = spread(lanes, settings, *shared)
-        if not whole:
-            return results
-        return jax.lax.with_sharding_constraint(
-            unpad_lanes(results, given), NamedSharding(mesh, everywhere)
-        )
-
-    return run
-
-
-def one_by_one(advance: Advance) -> Advance:
-    """Lanes one after the other, for steps of which some cost more than others.
-
-    Under `sharded_lanes` each device goes through its own.
-
-    Args:
-        advance: `advance(lane, setting, *shared) -> (lane, entries)`, for one lane.
-
-    Returns:
-        The function for lanes along the last axis of every array.
-    """
-
-    def run(lanes: PyTree, settings: PyTree, *shared: Any) -> tuple[PyTree, PyTree]:
-        def one(lane: tuple[PyTree, PyTree]) -> tuple[PyTree, PyTree]:
-            return advance(*lane, *shared)
-
-        def turned(tree: PyTree, source: int, to: int) -> PyTree:
-            return jax.tree.map(lambda leaf: jnp.moveaxis(leaf, source, to), tree)
-
-        return turned(jax.lax.map(one, turned((lanes, settings), -1, 0)), 0, -1)
+        return spread(lanes, settings, *shared)
 
     return run
 

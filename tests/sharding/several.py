@@ -1,8 +1,11 @@
 """One of several processes: `python several.py address count index check folder`."""
 
+import contextlib
 import json
 import os
 import sys
+import threading
+import time
 from pathlib import Path
 
 import jax
@@ -11,10 +14,13 @@ import numpy as np
 import optax
 from eight import countdown
 from models import network, network_loss
+from shares import start, waves
 
-from jaxcalc import minimize, sharding
+from jaxcalc import compare, minimize, sharding
+from jaxcalc.comparison import parts, runner
 from jaxcalc.curvature import spectrum
 from jaxcalc.optimizers import newton_cg
+from jaxcalc.problems import Problem
 
 jax.config.update("jax_enable_x64", True)
 
@@ -92,6 +98,42 @@ def chunks(folder, kill=None):
     return {"ran": ran, "ends": ends}
 
 
+def comparison(folder, kill=None):
+    """One comparison of all processes; a kill may end one amid the work."""
+    row = sharding.mesh("lanes")
+    if kill == jax.process_index():
+        threading.Thread(target=kill_amid_work, args=(folder,), daemon=True).start()
+    parts._CHECKPOINT_SECONDS, runner._CHUNK_SECONDS = 0.05, 0.02
+    problem = Problem(
+        name="waves", loss=waves, init=start, args=(jnp.asarray(30.0),), title="Waves"
+    )
+    found = compare(
+        problem,
+        {"adam": optax.adam, "lbfgs": optax.lbfgs(memory_size=4)},
+        rates=[0.001, 0.01, 0.1],
+        seeds=3,
+        max_steps=800,
+        tol=0.0,
+        store=folder / "store",
+        mesh=row if jax.device_count() > 1 else None,
+    )
+    return [
+        [run.optimizer, run.phase, run.steps.tolist(), run.value[-1].tolist()]
+        for run in found.runs
+    ]
+
+
+def kill_amid_work(folder):
+    """Kill this process once parts have been saved twice over."""
+    seen = set()
+    while len(seen) < 4:
+        with contextlib.suppress(FileNotFoundError):  # its runs have ended since
+            for file in (folder / "store").glob("parts/*.npz"):
+                seen.add((file.name, file.stat().st_mtime_ns))
+        time.sleep(0.005)
+    os.kill(os.getpid(), 9)
+
+
 def main():
     """Join the others, do what is asked, and write what was found."""
     address, count, index, check, folder, *words = sys.argv[1:]
@@ -101,8 +143,8 @@ def main():
         assert jax.process_count() == int(count)
         assert sharding.is_main() == (index == "0")
     folder = Path(folder)
-    if check == "chunks":
-        found = chunks(folder, *map(int, words))
+    if check in ("chunks", "comparison"):
+        found = globals()[check](folder, *map(int, words))
     else:
         found = globals()[check]()
     (folder / f"{check}-{index}.json").write_text(json.dumps(found))
