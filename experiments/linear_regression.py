@@ -6,8 +6,8 @@ import jax.numpy as jnp
 import optax
 
 from experiments.finding import Finding
+from experiments.running import compared
 from jaxcalc import problems
-from jaxcalc.comparison import compare
 from jaxcalc.optimizers import newton
 from jaxcalc.reports import page, tables
 
@@ -35,8 +35,8 @@ def main(
     problem = problems.five_points()
     optimizers = {f"gradient descent {rate}": optax.sgd(rate) for rate in rates}
     optimizers["Newton"] = newton()
-    comparison = compare(
-        problem, optimizers, max_steps=max_steps, seeds=seeds, progress=True
+    comparison = compared(
+        problem, optimizers, max_steps=max_steps, seeds=seeds, out=out
     )
     comparison.save(out)
     report = page.write(

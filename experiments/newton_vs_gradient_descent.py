@@ -7,8 +7,8 @@ import numpy as np
 import optax
 
 from experiments.finding import Finding
+from experiments.running import compared
 from jaxcalc import problems
-from jaxcalc.comparison import compare
 from jaxcalc.optimizers import newton
 from jaxcalc.reports import page, tables
 
@@ -41,13 +41,12 @@ def main(
         Convergence against steps, work and seconds.
     """
     problem = problems.breast_cancer(ridge=ridge)
-    comparison = compare(
+    comparison = compared(
         problem,
         OPTIMIZERS,
         max_steps=max_steps,
         seeds=seeds,
-        progress=True,
-        store=out / "store",
+        out=out,
     )
     comparison.save(out)
     report = page.write(

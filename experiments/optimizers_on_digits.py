@@ -2,13 +2,15 @@
 
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import jax.numpy as jnp
 import optax
 
 from experiments.finding import Finding
+from experiments.running import compared
 from jaxcalc import problems
-from jaxcalc.comparison import Comparison, compare
+from jaxcalc.comparison import Comparison
 from jaxcalc.optimizers import newton
 from jaxcalc.problems import Problem
 from jaxcalc.reports import page, tables
@@ -49,20 +51,20 @@ def main(
     softmax = problems.digits_softmax().astype(jnp.float32)
     network = problems.digits_network().astype(jnp.float32)
 
-    def run(problem: Problem, **more: optax.GradientTransformation) -> Comparison:
-        return compare(
+    def run(problem: Problem, last: bool = True, **more: Any) -> Comparison:
+        return compared(
             problem,
             {**FIRST_ORDER, "lbfgs": optax.lbfgs(), **more},
+            out=out,
+            last=last,
             rates=jnp.logspace(-4, 1, rates).tolist(),
             max_steps=max_steps,
             # The default of 32-bit floats, 3.5e-4, would end the race too early.
             tol=1e-6,
             seeds=seeds,
-            store=out / "store" / problem.name,
-            progress=True,
         )
 
-    comparison = run(softmax, newton=newton()).joined(run(network))
+    comparison = run(softmax, last=False, newton=newton()).joined(run(network))
     comparison.save(out)
     report = page.write(
         comparison,

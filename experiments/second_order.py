@@ -15,8 +15,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from experiments.finding import Finding
+from experiments.running import compared
 from jaxcalc import minimize_many, problems
-from jaxcalc.comparison import compare
 from jaxcalc.optimizers import (
     cubic,
     newton,
@@ -97,13 +97,12 @@ def main(
         problems.breast_cancer(ridge=1e-3),
         problems.digits_softmax(ridge=1e-3),
     ]
-    comparison = compare(
+    comparison = compared(
         chosen,
         OPTIMIZERS,
         max_steps=max_steps,
         seeds=seeds,
-        progress=True,
-        store=out / "store",
+        out=out,
     )
     comparison.save(out)
     report = page.write(

@@ -6,8 +6,8 @@ from pathlib import Path
 import optax
 
 from experiments.finding import Finding
+from experiments.running import compared
 from jaxcalc import problems
-from jaxcalc.comparison import compare
 from jaxcalc.minimization import minimize
 from jaxcalc.optimizers import newton
 from jaxcalc.reports import page, tables
@@ -53,13 +53,12 @@ def main(
         problems.himmelblau(),
         problems.powell_singular(),
     ]
-    comparison = compare(
+    comparison = compared(
         chosen,
         OPTIMIZERS,
         max_steps=max_steps,
         seeds=seeds,
-        progress=True,
-        store=out / "store",
+        out=out,
     )
     comparison.save(out)
     report = page.write(

@@ -167,7 +167,7 @@ def _objections(contests: list[list[Entrant]]) -> dict[str, dict[str, str]]:
     found: dict[str, dict[str, str]] = {}
     for row in contests:
         for entrant in row:
-            if isinstance(entrant, Outside) and entrant.objection:
+            if entrant.objection:
                 problem, name = entrant.whom
                 found.setdefault(name, {})[problem] = entrant.objection
     return found
@@ -215,7 +215,7 @@ def _run(
             ours = []
             for contest in row:
                 runs.extend(contest.run(store, bar, stop))
-                if isinstance(contest, Contest):
+                if isinstance(contest, Contest) and not contest.objection:
                     ours.append((contest, len(runs) - 1))
             _time(ours, runs, store, stop)
     except Stopped:

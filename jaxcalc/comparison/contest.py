@@ -22,7 +22,7 @@ from jaxcalc.comparison.search import Settings
 from jaxcalc.comparison.stopping import Stop
 from jaxcalc.comparison.store import Store
 from jaxcalc.comparison.timing import Contender
-from jaxcalc.minimization.loop import Functions
+from jaxcalc.minimization.loop import Functions, looks_itself
 from jaxcalc.problems import Problem
 
 # Points are recorded for problems whose paths can be drawn.
@@ -63,10 +63,18 @@ class Contest:
         make = rules.as_function_of_settings(optimizer)
         self._programs = Programs(functions, make, protocol["max_steps"])
         self._grids: dict[Any, Grid] = {}
+        self.objection = self._why_not()
+
+    @property
+    def whom(self) -> tuple[str, str]:
+        """Names of the problem and of the optimizer."""
+        return self._problem.name, self._name
 
     @property
     def phases(self) -> tuple[Phase, ...]:
-        """What there is to run."""
+        """What there is to run: nothing on a problem that it can't do with."""
+        if self.objection:
+            return ()
         return ("tuning", "evaluation") if self._is_tuned else ("evaluation",)
 
     @property
@@ -84,7 +92,7 @@ class Contest:
             The grid of the tuning, if there is one, and that of the evaluation.
         """
         if not self._is_tuned:
-            return [self._evaluation(self._only)]
+            return [self._evaluation(self._only)] if self.phases else []
         tuning = self._tuning()
         tuned = stored_runs(tuning, store)
         if tuned is None:
@@ -104,6 +112,8 @@ class Contest:
             The tuning runs, if there are any, and the evaluation runs.
         """
         chosen = self._only
+        if self.objection:
+            return
         if self._is_tuned:
             tuned = self._run(self._tuning(), store, bar, stop)
             yield tuned
@@ -145,9 +155,23 @@ class Contest:
             {name: float(values[0]) for name, values in evaluation.settings.items()}
         )
 
+    def _why_not(self) -> str:
+        """Why the optimizer can't run on the problem; empty if it can."""
+        if self._problem.draw is None:
+            return ""
+        optimizer = self._programs.make(self._only)
+        start = jax.eval_shape(self._problem.init, jax.random.key(0))
+        state = jax.eval_shape(optimizer.init, start)
+        if looks_itself(state):
+            return (
+                "it keeps what it knows of the last point, and a minibatch changes the "
+                "loss with every step"
+            )
+        return ""
+
     @property
     def _is_tuned(self) -> bool:
-        return len(self._trials) > 1
+        return len(self._trials) > 1 and not self.objection
 
     @property
     def _only(self) -> Settings:

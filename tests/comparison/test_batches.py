@@ -74,9 +74,18 @@ def test_a_batch_costs_its_share_of_a_gradient(regression):
     assert whole.cost["gradients"] == 1
 
 
-def test_who_keeps_what_it_knows_of_a_point_is_refused(regression):
-    with pytest.raises(ValueError, match="without `batches`"):
-        compare(regression.in_batches(4), {"tr": trust_region()}, seeds=1, max_steps=2)
+def test_who_keeps_what_it_knows_of_a_point_does_not_take_part(regression):
+    optimizers = {"trust": trust_region(), "sgd": optax.sgd(0.1)}
+    batched = regression.in_batches(4)
+    found = compare([regression, batched], optimizers, seeds=1, max_steps=2)
+    ran = [(run.problem, run.optimizer) for run in found.runs]
+    assert ran == [("regression", "trust")] + [
+        (name, "sgd") for name in ("regression", "regression_batch_4")
+    ]
+    reasons = found.protocol["unsupported"]
+    assert list(reasons) == ["trust"]
+    assert "last point" in reasons["trust"]["regression_batch_4"]
+    assert found.unfinished == ()
 
 
 @pytest.mark.usefixtures("unchecked")
