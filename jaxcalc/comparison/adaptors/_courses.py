@@ -146,7 +146,7 @@ def measure(
         if seconds > 0
     ]
     quartiles = np.quantile(samples, [0.25, 0.5, 0.75]) if samples else [np.nan] * 3
-    return Timing(compiling, float(sum(rounds[0])), *map(float, quartiles))
+    return Timing(compiling, max(0.0, sum(rounds[0])), *map(float, quartiles))
 
 
 def as_runs(
