@@ -3,7 +3,7 @@
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from jaxcalc import problems
+from jaxcalc import problems, sharding
 from jaxcalc.comparison import Comparison, compare, load
 from jaxcalc.minimization import Solution, Status, minimize, minimize_many
 from jaxcalc.optimizers import (
@@ -53,6 +53,7 @@ __all__ = [
     "newton_cg",
     "problems",
     "sensitivity",
+    "sharding",
     "spectrum",
     "study",
     "trust_region",

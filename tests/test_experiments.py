@@ -13,7 +13,7 @@ import pytest
 import experiments
 
 ROOT = Path(__file__).parents[1]
-HELPERS = {"__main__", "benchmarks", "finding"}
+HELPERS = {"__main__", "benchmarks", "finding", "running"}
 NAMES = sorted({m.name for m in pkgutil.iter_modules(experiments.__path__)} - HELPERS)
 
 

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
@@ -14,7 +13,7 @@ from jaxcalc.comparison.lanes import Executable, Programs, Setting
 from jaxcalc.comparison.measures import metrics_digest
 from jaxcalc.comparison.parts import plain
 from jaxcalc.comparison.results import Phase
-from jaxcalc.minimization.loop import Lane
+from jaxcalc.minimization.loop import Lane, is_costly
 from jaxcalc.problems import Problem
 
 
@@ -63,19 +62,16 @@ class Grid:
         programs, args = self.programs, self.problem.args
         draws = programs.functions.draw is not None
         starts = {seed: self.problem.start(seed) for seed in set(self.seeds.tolist())}
-        params = jax.tree.map(
-            lambda *leaves: jnp.stack(leaves, -1),
-            *(starts[seed] for seed in self.seeds.tolist()),
-        )
         settings = Setting(
-            {n: jnp.asarray(v, self.tol.dtype) for n, v in self.hyper.items()},
+            {n: np.asarray(v, self.tol.dtype) for n, v in self.hyper.items()},
             # Without batches nothing depends on a seed but the start.
-            jnp.asarray(self.seeds * draws, jnp.uint32),
+            np.asarray(self.seeds * draws, np.uint32),
         )
-        lanes = programs.start(params, settings, args)
-        together = self.phase == "tuning" and programs.runs_side_by_side(
-            starts[int(self.seeds[0])], lane_of(settings, 0), args
+        lanes = programs.start(
+            [starts[seed] for seed in self.seeds.tolist()], settings, args
         )
+        # A line search or a factorization would make all lanes wait for the slowest.
+        together = self.phase == "tuning" and not is_costly(lanes.state)
         if together:
             program = programs.side_by_side(
                 lanes, settings, None, rows(1), self.tol, args

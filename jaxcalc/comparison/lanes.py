@@ -6,15 +6,17 @@ the same. A line search or a factorization would make all lanes wait for the slo
 those lanes run one after the other.
 """
 
+import functools
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jax import lax
 from jax.sharding import Mesh
@@ -26,9 +28,7 @@ from jaxcalc.minimization.loop import (
     Entry,
     Functions,
     Lane,
-    Step,
     freeze,
-    is_costly,
     make_step,
     missing,
     run_lane,
@@ -116,7 +116,7 @@ class Executable:
         return self._compiled(*arguments)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Programs:
     """What it takes to run one optimizer on one problem.
 
@@ -133,38 +133,44 @@ class Programs:
     max_steps: int
     measured: bool = True
 
-    def start(self, params: PyTree, settings: Setting, args: tuple[Any, ...]) -> Lane:
+    def start(
+        self, starts: Sequence[PyTree], settings: Setting, args: tuple[Any, ...]
+    ) -> Lane:
         """Lanes before their first step, along the last axis.
 
         Args:
-            params: Starts, lanes along the last axis.
+            starts: Parameters that each lane starts from.
             settings: What sets each lane apart, lanes along the last axis.
             args: Data of the loss.
 
         Returns:
-            The lanes.
+            The lanes on the host, but for keys of random numbers.
         """
         statics = (self.functions, self.make)
-        return _programs.compiled(_build_start, *statics)(params, settings, args)
+        begin = _programs.compiled(_build_start, *statics, quickly=lambda: True)
+        lanes = [
+            begin(params, jax.tree.map(lambda leaf, i=i: leaf[..., i], settings), args)
+            for i, params in enumerate(starts)
+        ]
+        return jax.tree.map(_stacked, *lanes)
 
-    def runs_side_by_side(self, params: PyTree, setting: Setting, args: Any) -> bool:
-        """Whether every step costs the same, so that lanes need not wait.
+    @functools.cached_property
+    def _step(self) -> Callable[..., tuple[Lane, Entry]]:
+        """`step(lane, setting, tol, args)`: traced once for all programs."""
 
-        Args:
-            params: One start.
-            setting: What belongs to it.
-            args: Data of the loss.
+        def step(lane: Lane, setting: Setting, tol: Any, args: Any) -> Any:
+            key = None if self.functions.draw is None else jax.random.key(setting.seed)
+            return make_step(
+                self.functions,
+                self.make(setting.hyper),
+                args,
+                self.max_steps,
+                tol,
+                key,
+                measured=self.measured,
+            )(lane)
 
-        Returns:
-            False for optimizers that search lines or count their own work.
-        """
-        lane = jax.eval_shape(
-            lambda p, s, a: start_lane(self.functions, p, self.make(s.hyper), a),
-            params,
-            setting,
-            args,
-        )
-        return not is_costly(lane.state)
+        return jax.jit(step, inline=True)
 
     def side_by_side(self, *arguments: Any) -> Executable:
         """The program that advances lanes together: all of them, or those chosen.
@@ -225,56 +231,41 @@ class Programs:
         if key not in _EXECUTABLES:
             if len(_EXECUTABLES) >= _MOST_EXECUTABLES:
                 _EXECUTABLES.pop(next(iter(_EXECUTABLES)))
-            program = jax.jit(build(*statics, *more))
+            program = jax.jit(build(self._step, self.max_steps, *more))
             _EXECUTABLES[key] = Executable(program, arguments)
         return _EXECUTABLES[key]
 
 
 def _signature(leaf: Any) -> tuple[Any, ...]:
-    leaf = jnp.asarray(leaf)
-    return (leaf.shape, str(leaf.dtype))
+    return (np.shape(leaf), str(leaf.dtype))
+
+
+def _stacked(*leaves: Any) -> Any:
+    if jnp.issubdtype(leaves[0].dtype, jax.dtypes.prng_key):
+        return jnp.stack(leaves, -1)
+    return np.stack([np.asarray(leaf) for leaf in leaves], -1)
 
 
 def _build_start(functions: Functions, make: Make) -> Callable[..., Lane]:
-    def start(params: PyTree, settings: Setting, args: tuple[Any, ...]) -> Lane:
-        def one(params: PyTree, setting: Setting) -> Lane:
-            return start_lane(functions, params, make(setting.hyper), args)
-
-        return jax.vmap(one, in_axes=(-1, -1), out_axes=-1)(params, settings)
+    def start(params: PyTree, setting: Setting, args: tuple[Any, ...]) -> Lane:
+        return start_lane(functions, params, make(setting.hyper), args)
 
     return start
 
 
-def _stepper(
-    functions: Functions, make: Make, max_steps: int, measured: bool
-) -> Callable[[Setting, Any, Any], Step]:
-    def step_of(setting: Setting, args: Any, tol: Any) -> Step:
-        key = None if functions.draw is None else jax.random.key(setting.seed)
-        optimizer = make(setting.hyper)
-        return make_step(
-            functions, optimizer, args, max_steps, tol, key, measured=measured
-        )
-
-    return step_of
-
-
-def _build_alone(
-    functions: Functions, make: Make, max_steps: int, measured: bool
-) -> Callable[..., Any]:
-    step_of = _stepper(functions, make, max_steps, measured)
-
+def _build_alone(whole_step: Callable[..., Any], max_steps: int) -> Callable[..., Any]:
     def alone(lane: Lane, setting: Setting, rows: Any, tol: Any, args: Any) -> Any:
-        step = step_of(setting, args, tol)
+        def step(lane: Lane) -> tuple[Lane, Entry]:
+            return whole_step(lane, setting, tol, args)
+
         return run_lane(step, lane, min(ROWS, max_steps + 1), rows)
 
     return alone
 
 
 def _build_side_by_side(
-    functions: Functions, make: Make, max_steps: int, measured: bool
+    whole_step: Callable[..., Any], max_steps: int
 ) -> Callable[..., Any]:
-    step_of = _stepper(functions, make, max_steps, measured)
-
     def side_by_side(
         lanes: Lane, settings: Setting, chosen: Any, rows: Any, tol: Any, args: Any
     ) -> tuple[Lane, Entry]:
@@ -284,8 +275,7 @@ def _build_side_by_side(
             settings = jax.tree.map(lambda leaf: leaf[..., chosen], settings)
 
         def one(lane: Lane, setting: Setting) -> tuple[Lane, Entry]:
-            step = step_of(setting, args, tol)
-            return freeze(step)(lane)
+            return freeze(lambda lane: whole_step(lane, setting, tol, args))(lane)
 
         step = jax.vmap(one, in_axes=(-1, -1), out_axes=-1)
         shapes = jax.eval_shape(step, lanes, settings)[1]
@@ -312,7 +302,9 @@ def _build_side_by_side(
         lanes, entries, _ = lax.while_loop(goes_on, body, (lanes, entries, zero))
         if chosen is not None:
             lanes = jax.tree.map(
-                lambda whole, part: whole.at[..., chosen].set(part), everyone, lanes
+                lambda whole, part: jnp.asarray(whole).at[..., chosen].set(part),
+                everyone,
+                lanes,
             )
         return lanes, entries
 
@@ -320,15 +312,13 @@ def _build_side_by_side(
 
 
 def _build_in_turn(
-    functions: Functions, make: Make, max_steps: int, measured: bool
+    whole_step: Callable[..., Any], max_steps: int
 ) -> Callable[..., Any]:
-    step_of = _stepper(functions, make, max_steps, measured)
+    alone = _build_alone(whole_step, max_steps)
 
     def in_turn(lanes: Lane, settings: Setting, rows: Any, tol: Any, args: Any) -> Any:
         def one(pair: tuple[Lane, Setting]) -> tuple[Lane, Entry]:
-            lane, setting = pair
-            step = step_of(setting, args, tol)
-            return run_lane(step, lane, min(ROWS, max_steps + 1), rows)
+            return alone(*pair, rows, tol, args)
 
         pairs = jax.tree.map(lambda leaf: jnp.moveaxis(leaf, -1, 0), (lanes, settings))
         ended = lax.map(one, pairs)
@@ -338,17 +328,11 @@ def _build_in_turn(
 
 
 def _build_over_mesh(
-    functions: Functions,
-    make: Make,
-    max_steps: int,
-    measured: bool,
-    mesh: Mesh,
-    together: bool,
+    whole_step: Callable[..., Any], max_steps: int, mesh: Mesh, together: bool
 ) -> Callable[..., Any]:
-    statics = (functions, make, max_steps, measured)
     if not together:
-        return sharding.sharded_lanes(_build_in_turn(*statics), mesh)
-    side_by_side = _build_side_by_side(*statics)
+        return sharding.sharded_lanes(_build_in_turn(whole_step, max_steps), mesh)
+    side_by_side = _build_side_by_side(whole_step, max_steps)
 
     def all_of_them(lanes: Lane, settings: Setting, *shared: Any) -> Any:
         return side_by_side(lanes, settings, None, *shared)

@@ -112,8 +112,14 @@ class Outside:
             return jax.value_and_grad(problem.loss)(params, *args)
 
         lowered = jax.jit(value_and_grad).lower(starts[0], problem.args)
-        words = [self._solver.digest, lowered.as_text(), self._protocol["max_steps"]]
-        program = sha256("\n".join(map(str, words)).encode()).hexdigest()
+        others = [
+            jax.jit(lambda p, a, f=f: f(p, *a)).lower(starts[0], problem.args).as_text()
+            for f in (problem.hessian, problem.residual)
+            if f is not None
+        ]
+        words = [self._solver.digest, lowered.as_text(), *others]
+        words.append(str(self._protocol["max_steps"]))
+        program = sha256("\n".join(words).encode()).hexdigest()
         arrays = [
             np.asarray(self._tol),
             np.frombuffer(metrics_digest(problem), np.uint8),
