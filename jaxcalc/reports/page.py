@@ -1,22 +1,35 @@
 """One offline page for a comparison, and an index of experiments.
 
-A page holds its figures itself, in a light and a dark variant, and loads nothing. What
-users named is shown as text, whatever it contains.
+A page is whole without scripts: sentences, tables, and pictures that follow the
+reader's theme. Scripts, its own and Plotly's beside it, replace pictures by figures to
+zoom and to recompute. Nothing is fetched from a network, which the page forbids itself.
+What users named is shown as text, whatever it contains.
 """
 
-import functools
 import os
-from collections.abc import Callable, Iterable, Mapping
+from base64 import b64encode
+from collections.abc import Iterable, Mapping
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 from urllib.parse import quote
 
-import numpy as np
-from matplotlib.figure import Figure
-
 from jaxcalc.comparison import Comparison, store
 from jaxcalc.problems import Problem
-from jaxcalc.reports import _files, _frame, _numbers, figures, pictures, prose, tables
+from jaxcalc.reports import (
+    _files,
+    _frame,
+    failures,
+    interactive,
+    ledger,
+    methods,
+    overview,
+    sections,
+    tables,
+)
+from jaxcalc.reports import (
+    bundle as script,
+)
 from jaxcalc.reports._files import slug
 
 try:
@@ -57,19 +70,24 @@ def write(
     title: str,
     problems: Iterable[Problem] = (),
     intro: str = "",
+    bundle: str | Path | None = None,
 ) -> Path:
     """Write the report of a comparison: a page, its figures and its tables.
 
-    The page is `report.html`. Beside it lie `table.md`, `table.tex`, and each figure
-    as a PNG of 200 dots per inch and as a PDF. Each file is written beside its place
-    and renamed, so that none is ever half-written.
+    The page is `report.html`. Beside it lie `table.md`, `table.tex`, each figure as a
+    PNG of 200 dots per inch, as SVG and as PDF, and the script that draws interactive
+    figures. Each file is written beside its place and renamed, so that none is ever
+    half-written. What `Comparison.save` wrote to the same folder is linked.
 
     Args:
-        comparison: What was run.
+        comparison: What was run; it may be empty.
         folder: Where to; it is made if it does not exist.
         title: The heading.
         problems: Records of problems; those of two parameters get a figure of paths.
         intro: What the comparison is about, in a paragraph of plain text.
+        bundle: Where Plotly's script is or is to be (5 MB), for several reports to
+            share it; `plotly.min.js` in the folder by default. Without it, and without
+            the package plotly, figures are pictures.
 
     Returns:
         The path of the page.
@@ -81,23 +99,40 @@ def write(
     store.writable(folder)  # known before everything is drawn
     rows = tables.summary(comparison)
     records = {problem.name: problem for problem in problems}
-    names = _files.slugs(comparison.problems)
-    sections = [
-        _section(comparison, problem, name, records.get(problem), rows, folder)
-        for problem, name in names.items()
+    accuracy = overview.usual_accuracy(comparison)
+    drawn = sections.Pictures(folder)
+    overall = sections.overall(comparison, accuracy, drawn)
+    parts = [
+        sections.of_problem(comparison, k, name, records.get(problem), rows, drawn)
+        for k, (problem, name) in enumerate(_files.slugs(comparison.problems).items())
     ]
     _files.write(folder / "table.md", tables.markdown(rows))
     _files.write(folder / "table.tex", tables.latex(rows))
+    address, why_still = script.place(folder, bundle)
     page = _render(
         "report.html.jinja",
         title=title,
         intro=intro,
-        sections=sections,
-        protocol=prose.protocol(comparison),
+        summary=overview.summary(comparison),
+        unfinished=_unfinished(comparison),
+        overall=overall,
+        sections=parts,
+        looks=list(sections.looks(comparison).values()),
+        inside=drawn.inside,
+        failures=failures.groups(comparison),
+        tuning=failures.tuning(comparison),
+        ledger=ledger.table(comparison),
+        alarms=ledger.alarms(comparison),
+        totals=ledger.totals(comparison),
+        protocol=methods.paragraph(comparison),
+        spaces=methods.spaces(comparison),
         settings=_settings(comparison.protocol),
         environment=comparison.environment,
-        failures=prose.failures(rows, comparison.titles),
-        headings=tables.HEADINGS,
+        thinned=interactive.sentence(comparison),
+        data=Markup(interactive.dumps(interactive.payload(comparison, accuracy))),
+        bundle=address,
+        why_still=why_still,
+        files_beside=[name for name in _DATA if (folder / name).is_file()],
         sources=[
             (_frame.title_of(comparison, name), text)
             for name, text in comparison.sources.items()
@@ -106,6 +141,18 @@ def write(
     )
     _files.write(folder / "report.html", page)
     return folder / "report.html"
+
+
+_DATA = ("runs.parquet", "table.parquet", "timings.parquet", "protocol.json")
+
+
+def _unfinished(comparison: Comparison) -> list[tuple[str, str]]:
+    """What is missing: problems, and who has not run there."""
+    found: dict[str, list[str]] = {}
+    for problem, optimizer, phase in comparison.unfinished:
+        title = _frame.title_of(comparison, problem)
+        found.setdefault(title, []).append(f"{optimizer} ({phase})")
+    return [(title, ", ".join(names)) for title, names in found.items()]
 
 
 def write_index(
@@ -160,7 +207,38 @@ def _render(template: str, **values: Any) -> str:
         lstrip_blocks=True,
     )
     environment.filters["code"] = _code
-    return environment.get_template(template).render(**values)
+    style = _asset("report.css")
+    scripts = {"theme": _asset("theme.js"), "script": _whole_script()}
+    policy = _policy(scripts.values())
+    trusted = {name: Markup(text) for name, text in scripts.items()}
+    return environment.get_template(template).render(
+        **values, **trusted, style=Markup(style), policy=policy
+    )
+
+
+_SCRIPTS = ("numbers", "profiles", "state", "traces", "charts", "tables", "main")
+"""Parts of the page's own script, in the order in which they need one another."""
+
+
+def _asset(name: str) -> str:
+    return (Path(__file__).parent / "static" / name).read_text(encoding="utf-8")
+
+
+def _whole_script() -> str:
+    """The page's own script: its parts in one scope that nobody else sees."""
+    parts = "\n".join(_asset(f"{name}.js") for name in _SCRIPTS)
+    return f'(() => {{\n"use strict";\n{parts}\n}})();'
+
+
+def _policy(scripts: Iterable[str]) -> str:
+    """What the page may load: its own scripts, files beside it, and nothing else."""
+    hashes = (b64encode(sha256(text.encode()).digest()).decode() for text in scripts)
+    own = " ".join(f"'sha256-{one}'" for one in hashes)
+    return (
+        f"default-src 'none'; script-src {own} 'self' file:; "
+        "style-src 'unsafe-inline'; img-src 'self' file: data: blob:; "
+        "base-uri 'none'; form-action 'none'"
+    )
 
 
 def _code(text: str) -> Markup:
@@ -171,93 +249,6 @@ def _code(text: str) -> Markup:
         for k, part in enumerate(parts)
     )
     return Markup("").join(marked)
-
-
-def _section(
-    comparison: Comparison,
-    problem: str,
-    name: str,
-    record: Problem | None,
-    rows: list[tables.Row],
-    folder: Path,
-) -> dict[str, Any]:
-    """What the page says and shows of one problem; writes its figures."""
-    title = _frame.title_of(comparison, problem)
-    mine = [row for row in rows if row.problem == problem]
-
-    def picture(kind: str, draw: Callable[..., Figure], alt: str) -> dict[str, Any]:
-        """A figure in the page, and the same with its legend in two files."""
-        stem = f"{name}-{kind}"
-        pictures.save(draw(), folder / stem)
-        return {"files": stem, "images": [pictures.image(draw(bare=True), alt)]}
-
-    panels = {
-        "files": f"{name}-convergence",
-        "images": [
-            pictures.image(
-                figures.convergence(comparison, problem, x, bare=True),
-                f"{title}: loss above the reference against {_frame.XLABEL[x]}, "
-                "a line for each optimizer. The table has the numbers.",
-            )
-            for x in ("steps", "work", "seconds")
-        ],
-    }
-    pictures.save(
-        figures.convergence_panels(comparison, problem), folder / panels["files"]
-    )
-    rates = None
-    if _has_rates(comparison, problem):
-        rates = picture(
-            "rates",
-            functools.partial(figures.rate_sensitivity, comparison, problem),
-            f"{title}: final loss above the reference against the learning rate.",
-        )
-    paths = None
-    if record is not None and _has_paths(comparison, record):
-        paths = picture(
-            "paths",
-            functools.partial(figures.paths, comparison, record),
-            f"{title}: the path of each optimizer over the contours of the loss.",
-        )
-    return {
-        "id": f"problem-{name}",
-        "title": title,
-        "verdict": prose.verdict(mine),
-        "accuracy": _numbers.number(mine[0].accuracy) if mine else "",
-        "legend": _legend(comparison, problem),
-        "convergence": panels,
-        "rates": rates,
-        "paths": paths,
-        "rows": [tables.cells(row) for row in mine],
-    }
-
-
-def _has_rates(comparison: Comparison, problem: str) -> bool:
-    """Whether more than one learning rate was tried: then there is a line."""
-    tuning = comparison.select(problem, phase="tuning")
-    return any(np.unique(run.rates[np.isfinite(run.rates)]).size > 1 for run in tuning)
-
-
-def _has_paths(comparison: Comparison, record: Problem) -> bool:
-    """Whether a figure of paths can be drawn."""
-    return record.size == 2 and any(
-        run.path is not None for run in comparison.select(record.name)
-    )
-
-
-def _legend(comparison: Comparison, problem: str) -> list[dict[str, str]]:
-    """Name and look of each optimizer that ran on a problem."""
-    there = {run.optimizer for run in comparison.select(problem)}
-    return [
-        {
-            "name": name,
-            "light": look.light,
-            "dark": look.dark,
-            "dash": " ".join(str(1.8 * part) for part in look.dash[1]),
-        }
-        for name, look in _frame.looks_of(comparison).items()
-        if name in there
-    ]
 
 
 def _settings(protocol: Mapping[str, Any]) -> list[tuple[str, str]]:

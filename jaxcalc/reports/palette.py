@@ -233,6 +233,31 @@ def recolour(svg: str) -> str:
     return re.sub("#[0-9a-f]{6}", lambda found: pairs.get(found[0], found[0]), svg)
 
 
+def adaptive(svg: str) -> str:
+    """Turn a drawing of the light theme into one that follows its reader's theme.
+
+    Colours become variables, of which the drawing itself holds a light and a dark set.
+
+    Args:
+        svg: An SVG drawing made with `theme="light"`, as matplotlib writes it.
+
+    Returns:
+        A drawing that is light or dark as `prefers-color-scheme` is.
+    """
+    pairs = _pairs()
+    used = [light for light in pairs if light in svg]
+    names = {light: f"--c{place}" for place, light in enumerate(used)}
+    body = re.sub(
+        r"(?<=:) ?(#[0-9a-f]{6})",
+        lambda found: f"var({names[found[1]]})" if found[1] in names else found[0],
+        svg,
+    )
+    light = ";".join(f"{names[c]}:{c}" for c in used)
+    dark = ";".join(f"{names[c]}:{pairs[c]}" for c in used)
+    both = f"svg{{{light}}}@media(prefers-color-scheme:dark){{svg{{{dark}}}}}"
+    return re.sub(r"(<svg[^>]*>)", rf"\1<style>{both}</style>", body, count=1)
+
+
 def ramp(theme: ThemeName, count: int) -> list[str]:
     """Colours of the ground from low to high.
 

@@ -11,12 +11,13 @@ from matplotlib.figure import Figure
 from jaxcalc.reports import _files, palette
 
 
-def save(figure: Figure, stem: Path) -> None:
+def save(figure: Figure, stem: Path, *, as_svg: bool = False) -> None:
     """Write a figure as PNG of 200 dots per inch and as PDF.
 
     Args:
         figure: A figure of the light theme.
-        stem: The path of both files, without their suffix.
+        stem: The path of the files, without their suffix.
+        as_svg: Whether to write an SVG too.
     """
     for suffix, data in (
         ("png", {"Software": None}),
@@ -26,23 +27,44 @@ def save(figure: Figure, stem: Path) -> None:
             figure.savefig(out, format=suffix, dpi=200, metadata=data)
             figure.set_layout_engine("none")  # what the first drawing found stays
             _files.write(stem.with_name(f"{stem.name}.{suffix}"), out.getvalue())
+    if as_svg:
+        _files.write(stem.with_name(f"{stem.name}.svg"), svg(figure))
 
 
 def image(figure: Figure, alt: str) -> dict[str, Any]:
-    """A figure as data addresses, one for light and one for dark pages.
+    """A figure as a data address, of a drawing that follows its reader's theme.
 
     Args:
         figure: A figure of the light theme.
         alt: What it shows, for those who can't see it.
 
     Returns:
-        `light`, `dark`, `width` and `height` in CSS pixels, and `alt`.
+        `source`, `width` and `height` in CSS pixels, and `alt`.
     """
-    drawing = svg(figure)
+    drawing = palette.adaptive(svg(figure))
     width, height = figure.get_size_inches() * 96
     return {
-        "light": address(drawing),
-        "dark": address(palette.recolour(drawing)),
+        "source": address(drawing),
+        "width": round(width),
+        "height": round(height),
+        "alt": alt,
+    }
+
+
+def linked(figure: Figure, stem: str, alt: str) -> dict[str, Any]:
+    """A figure as a link to the SVG beside the page, where the page would be too large.
+
+    Args:
+        figure: The figure that was saved.
+        stem: The file's name without its suffix.
+        alt: What it shows, for those who can't see it.
+
+    Returns:
+        What `image` returns.
+    """
+    width, height = figure.get_size_inches() * 96
+    return {
+        "source": f"{stem}.svg",
         "width": round(width),
         "height": round(height),
         "alt": alt,

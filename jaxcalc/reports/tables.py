@@ -3,7 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -46,6 +46,9 @@ class Row:
         grad_norm: Median of the gradient's largest entry at the end.
         ended: How many runs ended with which status.
         diverged: How many runs diverged, by any of the ways to do so.
+        settings: The other hyperparameters that were chosen, by name.
+        metrics: Medians of what the problem measures beside the loss, by name; NaN
+            where a run has none.
     """
 
     problem: str
@@ -62,6 +65,8 @@ class Row:
     grad_norm: float
     ended: dict[Status, int]
     diverged: int
+    settings: dict[str, float] = field(default_factory=dict)
+    metrics: dict[str, float] = field(default_factory=dict)
 
     @property
     def has_rate(self) -> bool:
@@ -164,7 +169,21 @@ def _row(comparison: Comparison, run: Runs, accuracy: float) -> Row:
         grad_norm=float(series.quantile(last, 0.5)),
         ended={status: counts[status] for status in Status if counts[status]},
         diverged=int(run.diverged.sum()),
+        settings=_chosen(run),
+        metrics={name: median(np.asarray(v)) for name, v in run.metrics.items()},
     )
+
+
+def _chosen(run: Runs) -> dict[str, float]:
+    """Hyperparameters beside the learning rate that all lanes of a run share."""
+    return {
+        name: float(values[0])
+        for name, values in run.settings.items()
+        if name != "learning_rate"
+        and len(values)
+        and np.isfinite(values[0])
+        and np.all(values == values[0])
+    }
 
 
 HEADINGS = (
@@ -180,24 +199,85 @@ HEADINGS = (
 )
 
 
-def cells(row: Row) -> tuple[str, ...]:
-    """A row as text, one entry under each of `HEADINGS`.
+def metrics(rows: Sequence[Row]) -> tuple[str, ...]:
+    """Names of what any of the rows measured beside the loss.
+
+    Args:
+        rows: What `summary` returned.
+
+    Returns:
+        Names in the order in which they occur.
+    """
+    return tuple(dict.fromkeys(name for row in rows for name in row.metrics))
+
+
+def headings(rows: Sequence[Row]) -> tuple[str, ...]:
+    """What stands above the columns: `HEADINGS`, and the metrics before the last.
+
+    Args:
+        rows: What `summary` returned.
+
+    Returns:
+        Texts.
+    """
+    own = [name.replace("_", " ") for name in metrics(rows)]
+    first = "settings" if any(row.settings for row in rows) else HEADINGS[1]
+    return (HEADINGS[0], first, *HEADINGS[2:-1], *own, HEADINGS[-1])
+
+
+def sort_keys(row: Row, names: Sequence[str] = ()) -> tuple[float | None, ...]:
+    """What each cell of a row is sorted by; None for text, and for what is missing.
 
     Args:
         row: A row of `summary`.
+        names: The metrics that have a column.
+
+    Returns:
+        Numbers, one for each cell.
+    """
+    found = (
+        row.rate,
+        row.reached / row.runs if row.runs else math.nan,
+        row.steps,
+        row.work,
+        row.seconds,
+        row.gap,
+        row.grad_norm,
+        *(row.metrics.get(name, math.nan) for name in names),
+    )
+    return (None, *(v if math.isfinite(v) else None for v in found), None)
+
+
+def _settings(row: Row) -> str:
+    """The chosen hyperparameters; the learning rate without its name."""
+    rate = [_numbers.number(row.rate)] if row.has_rate else []
+    others = [
+        f"{name.replace('_', ' ')} {_numbers.number(value)}"
+        for name, value in row.settings.items()
+    ]
+    return ", ".join(rate + others) or "untuned"
+
+
+def cells(row: Row, names: Sequence[str] = ()) -> tuple[str, ...]:
+    """A row as text, one entry under each of `headings`.
+
+    Args:
+        row: A row of `summary`.
+        names: The metrics that have a column, before the last.
 
     Returns:
         The texts.
     """
     return (
         row.optimizer,
-        _numbers.number(row.rate) if row.has_rate else "untuned",
+        _settings(row),
         f"{row.reached} of {row.runs}",
         _numbers.count(row.steps),
         _numbers.count(row.work),
         _numbers.duration(row.seconds),
         _gap(row),
         _numbers.number(row.grad_norm),
+        *(_numbers.number(row.metrics.get(name, math.nan), 3) for name in names),
         row.words,
     )
 
@@ -220,9 +300,12 @@ def markdown(rows: Sequence[Row]) -> str:
     Returns:
         Text that ends in a newline.
     """
-    head = ("problem", *HEADINGS)
-    body = [[_in_markdown(c) for c in (row.problem, *cells(row))] for row in rows]
-    sides = [":--", ":--", *["--:"] * (len(HEADINGS) - 2), ":--"]
+    names = metrics(rows)
+    head = ("problem", *map(_in_markdown, headings(rows)))
+    body = [
+        [_in_markdown(c) for c in (row.problem, *cells(row, names))] for row in rows
+    ]
+    sides = [":--", ":--", *["--:"] * (len(head) - 3), ":--"]
     lines = [head, sides, *body]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
@@ -236,15 +319,16 @@ def latex(rows: Sequence[Row]) -> str:
     Returns:
         A `tabular` environment that ends in a newline.
     """
-    columns = "ll" + "r" * (len(HEADINGS) - 2) + "l"
+    names, above = metrics(rows), headings(rows)
+    columns = "ll" + "r" * (len(above) - 2) + "l"
     lines = [rf"\begin{{tabular}}{{{columns}}}", r"\toprule"]
-    lines += [" & ".join(("problem", *HEADINGS)) + r" \\", r"\midrule"]
+    lines += [" & ".join(map(_in_latex, ("problem", *above))) + r" \\", r"\midrule"]
     before = rows[0].problem if rows else ""
     for row in rows:
         if row.problem != before:
             lines.append(r"\midrule")
         before = row.problem
-        shown = " & ".join(_in_latex(c) for c in (row.problem, *cells(row)))
+        shown = " & ".join(_in_latex(c) for c in (row.problem, *cells(row, names)))
         lines.append(shown + r" \\")
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])
 

@@ -5,6 +5,7 @@ import errno
 import importlib
 import re
 import sys
+from hashlib import sha256
 from html.parser import HTMLParser
 from pathlib import Path
 from types import SimpleNamespace
@@ -23,9 +24,9 @@ from reports.synthetic_comparisons import (
 
 from jaxcalc.comparison import Comparison
 from jaxcalc.minimization import Status
-from jaxcalc.reports import page, prose, tables
+from jaxcalc.reports import methods, page, pictures, prose, tables
 
-VOID = {"meta", "img", "source", "br", "line", "link", "hr"}
+VOID = {"meta", "img", "source", "br", "line", "link", "hr", "input"}
 SVG = "{http://www.w3.org/2000/svg}"
 EVIL = "<script>alert('x')</script>"
 PIXEL = (
@@ -56,7 +57,7 @@ class Reader(HTMLParser):
         assert self.open.pop() == tag
 
     def handle_data(self, data):
-        if "style" not in self.open:
+        if not {"style", "script"} & set(self.open):
             self.said.append(data)
 
     @property
@@ -90,41 +91,69 @@ def written(tmp_path_factory):
     return path, Reader(path.read_text())
 
 
-def test_the_page_is_one_file_with_all_its_figures(written):
+def test_a_small_page_is_one_file_with_all_its_figures(written):
     _, reader = written
     pictures = reader.all("img")
-    # Three of convergence on each problem, rates on one, paths on the other.
-    assert len(pictures) == 8
-    assert len(reader.all("source")) == 8
-    for image in pictures + reader.all("source"):
-        address = image.get("src") or image["srcset"]
-        kind, drawing = address.split(",", 1)
+    # Four of all problems, three of convergence on each, rates on one, paths on one.
+    assert len(pictures) == 12
+    for image in pictures:
+        kind, drawing = image["src"].split(",", 1)
         assert kind == "data:image/svg+xml"
-        assert not re.search(r"\s", address)
+        assert not re.search(r"\s", image["src"])
         assert ET.fromstring(unquote(drawing)).tag == f"{SVG}svg"
-    assert all(
-        source["media"] == "(prefers-color-scheme: dark)"
-        for source in reader.all("source")
-    )
 
 
-def test_the_page_loads_nothing(written):
+def test_pictures_follow_the_theme(written):
+    _, reader = written
+    for image in reader.all("img"):
+        drawing = unquote(image["src"])
+        both = re.search(
+            r"<style>svg\{(.*?)\}@media\(prefers-color-scheme:dark\)", drawing
+        )
+        assert both, drawing[:300]
+        # Every colour is a variable, of which the drawing has both values.
+        used = set(re.findall(r"var\((--c\d+)\)", drawing))
+        assert used <= set(re.findall(r"(--c\d+):#", both[1]))
+        assert not re.search(r"(fill|stroke): ?#[0-9a-f]{6}", drawing)
+
+
+def test_the_page_loads_nothing_from_a_network(written):
     path, reader = written
-    assert not {"script", "link", "iframe", "object", "embed", "base", "form"} & {
-        tag for tag, _ in reader.elements
-    }
+    refused = {"link", "iframe", "object", "embed", "base", "source", "video", "audio"}
+    assert not refused & {tag for tag, _ in reader.elements}
+    assert not any("src" in attrs for attrs in reader.all("script"))
+    (data,) = (a for a in reader.all("script") if a.get("id") == "data")
+    assert data["data-bundle"] == "plotly.min.js"
     for tag, attrs in reader.elements:
         for name in ("src", "srcset", "data", "poster", "background"):
             assert attrs.get(name, "data:").startswith("data:"), (tag, name)
         assert not any(name.startswith("on") for name in attrs)
         assert "url(" not in attrs.get("style", "")
-    style = re.search("<style>(.*?)</style>", path.read_text(), re.DOTALL)[1]
+    text = path.read_text()
+    style = re.search("<style>(.*?)</style>", text, re.DOTALL)[1]
     assert "url(" not in style
     assert "@import" not in style
+    # An address in the page is one that a source names, for people to read.
+    scripts = re.findall(r"<script[^>]*>(.*?)</script>", text, re.DOTALL)
+    assert not any(re.search(r"https?:|//[a-z]+\.", part) for part in scripts)
     for drawing in reader.all("img"):
         inside = unquote(drawing["src"])
         assert set(re.findall(r'href="(.)', inside)) == {"#"}
         assert "<script" not in inside
+
+
+def test_the_page_forbids_itself_what_it_does_not_hold(written):
+    path, reader = written
+    (policy,) = (a["content"] for a in reader.all("meta") if "http-equiv" in a)
+    rules = dict(part.strip().split(" ", 1) for part in policy.split(";"))
+    assert rules["default-src"] == "'none'"
+    assert not re.search(r"https?:|\*|unsafe-eval", policy)
+    assert "unsafe-inline" not in rules["script-src"]
+    # The two scripts in the page are those whose hashes are allowed.
+    scripts = re.findall(r"<script>(.*?)</script>", path.read_text(), re.DOTALL)
+    hashes = {base64.b64encode(sha256(s.encode()).digest()).decode() for s in scripts}
+    assert len(hashes) == 2
+    assert hashes == set(re.findall("'sha256-([^']+)'", rules["script-src"]))
 
 
 def test_every_link_leads_somewhere(written):
@@ -135,6 +164,15 @@ def test_every_link_leads_somewhere(written):
             assert link[1:] in anchors
         else:
             assert (path.parent / link).is_file(), link
+
+
+def test_data_that_lies_beside_the_page_is_linked(tmp_path, undrawn):
+    made = comparison(runs([[2.0, 1.0]]))
+    made.save(tmp_path)
+    reader = Reader(page.write(made, tmp_path, title="Data").read_text())
+    links = {attrs["href"] for attrs in reader.all("a")}
+    names = {"runs.parquet", "table.parquet", "timings.parquet", "protocol.json"}
+    assert names | {"table.md", "table.tex"} <= links
 
 
 def test_ids_are_unique_and_labels_refer_to_them(written):
@@ -150,13 +188,16 @@ def test_people_who_cannot_see_it_can_read_it(written):
     assert all(image["alt"].strip() for image in reader.all("img"))
     assert all(image["width"] and image["height"] for image in reader.all("img"))
     assert reader.all("html")[0]["lang"] == "en"
-    for landmark in ("header", "nav", "main", "footer"):
+    for landmark in ("header", "nav", "main", "footer", "form"):
         assert len(reader.all(landmark)) == 1
     assert len(reader.all("h1")) == 1
     assert len(reader.all("figcaption")) == len(reader.all("figure"))
-    assert len(reader.all("caption")) == len(reader.all("table")) == 2
+    # Two of results, one of costs, and one for each group of runs that failed.
+    groups = len(reader.all("summary")) - 3
+    assert groups > 0
+    assert len(reader.all("caption")) == len(reader.all("table")) == 3 + groups
     assert all(cell["scope"] in ("row", "col") for cell in reader.all("th"))
-    for box in (d for d in reader.all("div") if d.get("class") == "scroll"):
+    for box in (d for d in reader.all("div") if "scroll" in d.get("class", "").split()):
         assert box["tabindex"] == "0"
         assert box["aria-label"]
 
@@ -164,14 +205,14 @@ def test_people_who_cannot_see_it_can_read_it(written):
 def test_the_page_says_what_was_run_and_what_came_out(written):
     _, reader = written
     for words in (
-        "Three optimizers Why?",
+        "Three optimizers Dark theme Why?",
         "newton brought the gap down to 0.01 of its start with the least work",
         "lion diverged in 3 of 8 runs.",
         "newton took part untuned: without a learning rate to choose.",
         "The rule of choice: The best one.",
         "8 evaluation seeds, none of which was used for tuning",
         Status.NONFINITE.describe,
-        "lion (3 of 8)",
+        "lion on A bowl: 3 of 8",
         "Rosenbrock (1960)",
         "0.10.2",
         "by default",
@@ -187,7 +228,8 @@ def test_the_tables_and_figures_lie_beside_it(written):
     assert (folder / "table.md").read_text() == tables.markdown(rows)
     assert (folder / "table.tex").read_text() == tables.latex(rows)
     kinds = {"bowl-convergence", "bowl-rates", "valley-convergence", "valley-paths"}
-    for suffix, magic in (("png", b"\x89PNG"), ("pdf", b"%PDF")):
+    kinds |= {"all-performance", "all-data", "all-wins", "all-success"}
+    for suffix, magic in (("png", b"\x89PNG"), ("pdf", b"%PDF"), ("svg", b"<svg")):
         found = {p.stem: p for p in folder.glob(f"*.{suffix}")}
         assert set(found) == kinds
         assert all(p.read_bytes().startswith(magic) for p in found.values())
@@ -213,18 +255,18 @@ def test_names_that_hold_html_or_a_path_do_no_harm(tmp_path):
     )
     path = page.write(made, tmp_path / "in" / "here", title=EVIL, intro=EVIL)
     reader = Reader(path.read_text())
-    assert not reader.all("script")
+    assert len(reader.all("script")) == 3  # its own, and its data
     assert all(image["src"].startswith("data:") for image in reader.all("img"))
     assert reader.text.count(EVIL) > 8
     everything = [p for p in tmp_path.rglob("*") if p.is_file()]
     assert {p.parent for p in everything} == {path.parent}
-    assert all(re.fullmatch(r"[a-z0-9-]+\.[a-z]+", p.name) for p in everything)
+    assert all(re.fullmatch(r"[a-z0-9-]+(\.min)?\.[a-z]+", p.name) for p in everything)
 
 
 def test_problems_whose_file_names_coincide_keep_apart(tmp_path):
     made = comparison(*[runs([[2.0, 1.0]], problem=name) for name in ("a b", "A/b")])
     reader = Reader(page.write(made, tmp_path, title="Two").read_text())
-    assert {p.name for p in tmp_path.glob("*.png")} == {
+    assert {p.name for p in tmp_path.glob("a-b*.png")} == {
         "a-b-convergence.png",
         "a-b-2-convergence.png",
     }
@@ -237,9 +279,9 @@ def test_problems_whose_file_names_coincide_keep_apart(tmp_path):
 @pytest.fixture
 def undrawn(monkeypatch):
     """Pages without their figures, where only the text matters."""
-    blank = {"light": "data:,", "dark": "data:,", "width": 1, "height": 1, "alt": "x"}
-    monkeypatch.setattr(page.pictures, "save", lambda *_: None)
-    monkeypatch.setattr(page.pictures, "image", lambda *_: blank)
+    blank = {"source": "data:,", "width": 1, "height": 1, "alt": "x"}
+    monkeypatch.setattr(pictures, "save", lambda *_, **__: None)
+    monkeypatch.setattr(pictures, "image", lambda *_: blank)
 
 
 @pytest.mark.usefixtures("undrawn")
@@ -313,7 +355,7 @@ def test_a_read_only_folder_is_refused_before_anything_is_drawn(tmp_path, monkey
         raise PermissionError(errno.EACCES, "Permission denied")
 
     monkeypatch.setattr(Path, "write_text", refuse)
-    monkeypatch.setattr(page, "_section", None)
+    monkeypatch.setattr(page, "sections", None)
     with pytest.raises(OSError, match="change its permissions"):
         page.write(comparison(runs([[1.0]])), tmp_path, title="No")
 
@@ -361,9 +403,11 @@ def test_the_templates_are_part_of_the_package():
     folder = Path(page.__file__).parent / "templates"
     assert {p.name for p in folder.glob("*.jinja")} == {
         "base.html.jinja",
+        "parts.html.jinja",
         "report.html.jinja",
         "index.html.jinja",
     }
+    assert {p.suffix for p in folder.with_name("static").iterdir()} == {".js", ".css"}
 
 
 def row(**fields):
@@ -419,6 +463,6 @@ def test_lists_read_as_sentences_do():
 
 
 def test_rates_that_were_given_are_not_called_tuned():
-    said = " ".join(prose.protocol(comparison(runs([[2.0, 1.0]], rates=[0.5]))))
+    said = " ".join(methods.paragraph(comparison(runs([[2.0, 1.0]], rates=[0.5]))))
     assert "The learning rate of sgd was given, not tuned." in said
     assert "took part untuned" not in said
