@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 
@@ -25,6 +26,15 @@ FLAGS = (
     "--no-first-run",
     "--remote-debugging-pipe",
 )
+
+# The browser's files 3 and 4, whatever their numbers are here.
+LAUNCH = """
+import fcntl, os, sys
+both = [fcntl.fcntl(int(n), fcntl.F_DUPFD, 10) for n in sys.argv[1:3]]
+for number, file in zip((3, 4), both):
+    os.dup2(file, number)
+os.execv(sys.argv[3], sys.argv[3:])
+"""
 
 
 def found():
@@ -42,17 +52,10 @@ class Browser:
         self._profile = tempfile.mkdtemp()
         theirs_in, self._out = os.pipe()
         self._in, theirs_out = os.pipe()
-        # The browser's files 3 and 4, whatever the numbers are here.
-        line = f'exec "$0" "$@" 3<&{theirs_in} 4>&{theirs_out}'
+        numbers = str(theirs_in), str(theirs_out)
+        command = [found(), *FLAGS, f"--user-data-dir={self._profile}"]
         self._process = subprocess.Popen(
-            [
-                "/bin/sh",
-                "-c",
-                line,
-                found(),
-                *FLAGS,
-                f"--user-data-dir={self._profile}",
-            ],
+            [sys.executable, "-S", "-c", LAUNCH, *numbers, *command],
             pass_fds=(theirs_in, theirs_out),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

@@ -154,4 +154,6 @@ markLegends();
 tellShares();
 describeState();
 document.documentElement.dataset.ready = "yes";
-requestAnimationFrame(() => setTimeout(watch, 0));
+watch();
+// The script that draws comes when the page stands, or when a figure is in view.
+addEventListener("load", () => setTimeout(load, 500));
