@@ -124,7 +124,8 @@ def same_as_python(browser, made, measure, accuracy, subset):
     ):
         told = shares(browser, kind)
         assert [name for name, _ in told] == list(subset)
-        close([[float(v) for v in row] for _, row in told], found.at(np.array(at)), rtol=1e-12)
+        numbers = [[float(value) for value in row] for _, row in told]
+        close(numbers, found.at(np.array(at)), rtol=1e-12)
 
 
 def test_shares_are_those_of_the_package_whatever_is_hidden(live, written):

@@ -126,7 +126,10 @@ function rates(place) {
   const mine = data.rates.filter((one) => one.p === place && !state.hidden.has(one.o));
   const tried = mine.flatMap((one) => one.tried);
   const tops = mine.flatMap((one) => up(one.gap[0])).filter((v) => v !== null);
-  const top = 4 * Math.max(floor, ...tops);
+  // A row for each optimizer with rates that diverge, above all that is drawn.
+  const span = Math.max(floor, ...tops) / Math.min(floor, ...tops);
+  const rows = mine.filter((one) => one.failed.some((share) => share > 0));
+  const row = (one) => 4 * Math.max(floor, ...tops) * Math.max(span, 1e3) ** (0.03 * rows.indexOf(one));
   return mine.flatMap((one) => {
     const name = plain(data.optimizers[one.o].name);
     if (!one.tried.length) {
@@ -134,13 +137,14 @@ function rates(place) {
       const level = up(one.gap[0])[0];
       return [{ ...look(one.o), type: "scatter", mode: "lines", x: ends, y: [level, level], hovertemplate: `<b>${name}</b><br>%{y:.3e}, no learning rate<extra></extra>` }];
     }
-    const bad = one.tried.filter((_, k) => one.failed[k] >= 0.5);
+    const bad = one.tried.filter((_, k) => one.failed[k] > 0);
+    const marks = one.failed.filter((share) => share > 0).map((share) => (share >= 0.5 ? "x-thin" : "circle"));
     const chosen = one.tried.findIndex((r) => one.chosen !== null && Math.abs(r - one.chosen) < 1e-3 * r);
     const found = [
       { ...look(one.o), type: "scatter", mode: "lines+markers", x: one.tried, y: up(one.gap[0]), customdata: one.failed.map(percent), hovertemplate: `<b>${name}</b><br>%{y:.3e} at rate %{x:.3g}<br>%{customdata} diverged<extra></extra>` },
-      { type: "scatter", mode: "markers", x: bad, y: bad.map(() => top), marker: { symbol: "x-thin", size: 8, line: { width: 2, color: colour(one.o) } }, hovertemplate: `<b>${name}</b><br>half or more diverge at %{x:.3g}<extra></extra>` },
+      { type: "scatter", mode: "markers", x: bad, y: bad.map(() => row(one)), marker: { symbol: marks, size: marks.map((m) => (m === "circle" ? 5 : 8)), color: colour(one.o), line: { width: 2, color: colour(one.o) } }, customdata: one.failed.filter((share) => share > 0).map(percent), hovertemplate: `<b>${name}</b><br>%{customdata} diverge at %{x:.3g}<extra></extra>` },
     ];
-    if (chosen >= 0) found.push({ type: "scatter", mode: "markers", x: [one.tried[chosen]], y: [up(one.gap[0])[chosen]], hoverinfo: "skip", marker: { symbol: "circle-open", size: 15, line: { width: 2, color: ink() } } });
+    if (chosen >= 0) found.push({ type: "scatter", mode: "markers", x: [one.tried[chosen]], y: [up(one.gap[0])[chosen]], hoverinfo: "skip", marker: { symbol: "circle-open", size: 15, color: ink(), line: { width: 1.5 } } });
     return found;
   });
 }
