@@ -218,6 +218,8 @@ def _run(
                 if isinstance(contest, Contest) and not contest.objection:
                     ours.append((contest, len(runs) - 1))
             _time(ours, runs, store, stop)
+            for contest, _ in ours:
+                contest.forget()
     except Stopped:
         pass
     return runs

@@ -142,6 +142,10 @@ class Contest:
             args=self._problem.args,
         )
 
+    def forget(self) -> None:
+        """Let go of lanes and programs; only the shared memory of programs is left."""
+        self._grids.clear()
+
     def grid_of(self, evaluation: Runs) -> Grid:
         """The grid that evaluation runs belong to.
 

@@ -61,14 +61,13 @@ class Grid:
         """The lanes before their first step, and their program, not compiled yet."""
         programs, args = self.programs, self.problem.args
         draws = programs.functions.draw is not None
-        starts = {seed: self.problem.start(seed) for seed in set(self.seeds.tolist())}
         settings = Setting(
             {n: np.asarray(v, self.tol.dtype) for n, v in self.hyper.items()},
             # Without batches nothing depends on a seed but the start.
             np.asarray(self.seeds * draws, np.uint32),
         )
         lanes = programs.start(
-            [starts[seed] for seed in self.seeds.tolist()], settings, args
+            [_start(self.problem, seed) for seed in self.seeds.tolist()], settings, args
         )
         # A line search or a factorization would make all lanes wait for the slowest.
         together = self.phase == "tuning" and not is_costly(lanes.state)
@@ -92,6 +91,11 @@ class Grid:
         if self.phase == "evaluation":
             arrays.append(np.frombuffer(metrics_digest(self.problem), np.uint8))
         return naming.digest(layout.program.digest, self.phase, arrays)
+
+
+@functools.lru_cache(maxsize=1024)
+def _start(problem: Problem, seed: int) -> Any:
+    return jax.tree.map(np.asarray, problem.start(seed))
 
 
 def lane_of(tree: Any, index: int) -> Any:

@@ -52,7 +52,8 @@ class Setting(NamedTuple):
 _EXECUTABLES: dict[Any, "Executable"] = {}
 # Digests of what this process has compiled.
 _COMPILED: Counter[str] = Counter()
-_MOST_EXECUTABLES = 256
+# Linux grants a process 65,530 mapped areas of memory; a program takes some eighty.
+_MOST_EXECUTABLES = 192
 # What a trace depends on beside its arguments.
 _CONTEXT = ("jax_enable_x64", "jax_default_matmul_precision")
 

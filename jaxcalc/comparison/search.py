@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 import optax
-from scipy.stats import qmc
 
 from jaxcalc import _checks
 
@@ -131,6 +130,8 @@ class Search:
         elif len(names) == 1:
             units = np.linspace(0, 1, count)[:, None]
         else:
+            from scipy.stats import qmc  # slow to import
+
             sequence = qmc.Halton(len(names), scramble=False)
             units = sequence.fast_forward(1).random(count)  # it begins in a corner
         return [
