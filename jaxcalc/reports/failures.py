@@ -16,8 +16,8 @@ _ORDER = (
     Status.STALLED,
     Status.RUNNING,
 )
-_POINTS, _WIDTH, _HEIGHT = 24, 96, 24
-_MOST = 1500  # runs that are listed one by one; their groups are all there
+_POINTS, _WIDTH, _HEIGHT = 18, 96, 24
+_MOST = 1000  # runs that are listed one by one; their groups are all there
 
 
 def groups(comparison: Comparison) -> list[dict[str, Any]]:
@@ -141,4 +141,4 @@ def _trace(gap: np.ndarray, floor: float) -> str:
     span = height.max() - height.min() or 1.0
     x = finite[at] / max(gap.size - 1, 1) * _WIDTH
     y = (height.max() - height[at]) / span * _HEIGHT
-    return " ".join(f"{a:.0f},{b:.1f}" for a, b in zip(x, y, strict=True))
+    return " ".join(f"{a:.0f},{b:.0f}" for a, b in zip(x, y, strict=True))

@@ -14,9 +14,9 @@ import numpy as np
 from jaxcalc.comparison import Comparison, Runs, profiles
 from jaxcalc.reports import _files, _frame, downsampling, series
 
-CURVES = 16_000
+CURVES = 13_000
 """Points of medians in one page, all together."""
-POINTS = 36_000
+POINTS = 30_000
 """Points of single runs in one page, all together."""
 
 _SYMBOLS = {

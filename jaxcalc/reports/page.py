@@ -100,7 +100,8 @@ def write(
     rows = tables.summary(comparison)
     records = {problem.name: problem for problem in problems}
     accuracy = overview.usual_accuracy(comparison)
-    drawn = sections.Pictures(folder)
+    data = interactive.dumps(interactive.payload(comparison, accuracy))
+    drawn = sections.Pictures(folder, sections.ROOM - len(data))
     overall = sections.overall(comparison, accuracy, drawn)
     parts = [
         sections.of_problem(comparison, k, name, records.get(problem), rows, drawn)
@@ -129,7 +130,7 @@ def write(
         settings=_settings(comparison.protocol),
         environment=comparison.environment,
         thinned=interactive.sentence(comparison),
-        data=Markup(interactive.dumps(interactive.payload(comparison, accuracy))),
+        data=Markup(data),
         bundle=address,
         why_still=why_still,
         files_beside=[name for name in _DATA if (folder / name).is_file()],

@@ -21,8 +21,8 @@ from jaxcalc.reports import (
     tables,
 )
 
-ROOM = 1_100_000
-"""Bytes of pictures that a page holds itself; further ones are files beside it."""
+ROOM = 1_950_000
+"""Bytes of data and pictures that a page holds itself; further pictures are files."""
 
 
 class Pictures:
@@ -33,7 +33,7 @@ class Pictures:
         room: How many bytes of pictures the page may hold.
     """
 
-    def __init__(self, folder: Path, room: int = ROOM):
+    def __init__(self, folder: Path, room: int):
         self._folder, self._left = folder, room
 
     @property

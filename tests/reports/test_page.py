@@ -263,7 +263,13 @@ def test_names_that_hold_html_or_a_path_do_no_harm(tmp_path):
     assert all(re.fullmatch(r"[a-z0-9-]+(\.min)?\.[a-z]+", p.name) for p in everything)
 
 
-def test_problems_whose_file_names_coincide_keep_apart(tmp_path):
+@pytest.fixture
+def brief(monkeypatch):
+    """Pages without the figures of all problems, where those do not matter."""
+    monkeypatch.setattr(page.sections, "overall", lambda *_: [])
+
+
+def test_problems_whose_file_names_coincide_keep_apart(tmp_path, brief):
     made = comparison(*[runs([[2.0, 1.0]], problem=name) for name in ("a b", "A/b")])
     reader = Reader(page.write(made, tmp_path, title="Two").read_text())
     assert {p.name for p in tmp_path.glob("a-b*.png")} == {
@@ -340,7 +346,7 @@ def full(self, data):
     raise OSError(errno.ENOSPC, "No space left on device")
 
 
-def test_a_disk_without_space_leaves_what_was_there(tmp_path, monkeypatch):
+def test_a_disk_without_space_leaves_what_was_there(tmp_path, monkeypatch, brief):
     made = comparison(runs([[2.0, 1.0]]))
     page.write(made, tmp_path, title="Old")
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
