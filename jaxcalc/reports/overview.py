@@ -79,6 +79,8 @@ def _at(comparison: Comparison, found: Successes, place: int) -> str:
 
 def _some(names: Sequence[str], best: np.ndarray) -> str:
     """Names, or how many where they are many."""
+    if len(best) == len(names) > 2:
+        return f"all {len(names)} optimizers"
     if len(best) > 4:
         return f"{len(best)} of {len(names)} optimizers"
     return listed([names[int(k)] for k in best])

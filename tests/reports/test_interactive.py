@@ -28,13 +28,22 @@ def browser():
     opened.close()
 
 
+def uneven(run):
+    """Work that grows from step to step, for one of the optimizers."""
+    if run.optimizer != "newton":
+        return run
+    counts = run.work["gradients"]
+    grown = np.where(counts < 0, -1, counts * (counts + 1) // 2)
+    return replace(run, work=run.work | {"gradients": grown})
+
+
 def several(names=("sgd", "adam", "lion", "newton", EVIL)):
     """Three problems, with FLOPs for all but one optimizer and seconds for all."""
     SPEEDS[EVIL] = 0.9
     made = [study(names, f"bowl {k}", 120, 4, seed=k) for k in range(3)]
     records = [
-        replace(run, gradient_flops=np.nan if run.optimizer == "lion" else 10.0 + k)
-        for k, one in enumerate(made)
+        replace(uneven(run), gradient_flops=np.nan if run.optimizer == "lion" else 10.0)
+        for one in made
         for run in one.runs
     ]
     titles = {f"bowl {k}": f"Bowl <{k}>" for k in range(3)}
@@ -293,13 +302,16 @@ def drawn(browser, kind, place=0):
     return f"{figure}.querySelector('.canvas')"
 
 
-def test_axes_can_be_chosen_and_optimizers_hidden(live):
+def test_axes_can_be_chosen_and_optimizers_hidden(live, written):
     canvas = drawn(live, "convergence")
     lines = f"{canvas}.data.filter((one) => one.name).length"
     assert live.run(lines) == 5
     toggle(live, 1)
     assert live.run(lines) == 4
     assert live.run(f"{canvas}.layout.xaxis.title.text").startswith("work")
+    newton = f"{canvas}.data.find((one) => one.name === 'newton')"
+    work = written[1].select("bowl 0", "newton", "evaluation")[0].gradient_equivalents
+    close(live.run(f"Math.max(...{newton}.x)"), np.nanmax(work))
     choose(live, "x", "seconds")
     assert live.run(f"{canvas}.layout.xaxis.title.text").startswith("seconds")
     assert live.run(f"{canvas}.layout.xaxis.type") == "linear"
@@ -312,6 +324,9 @@ def test_axes_can_be_chosen_and_optimizers_hidden(live):
     choose(live, "runs", True)
     # Four runs of each of the four that are left.
     assert live.run(f"{canvas}.data.length") == 16
+    told = live.run("document.getElementById('now').textContent")
+    assert "seconds of one run" in told
+    assert "without adam" in told
     # FLOPs were not counted for one of them: it is not drawn.
     choose(live, "x", "flops")
     assert live.run(f"{canvas}.data.length") == 12

@@ -97,7 +97,11 @@ function describeState() {
   const box = document.getElementById("now");
   if (!box) return;
   const off = [...state.hidden].map((o) => data.optimizers[o].name);
-  const words = `Drawn now: ${MEASURES[state.x]}, target ${number(data.costs.accuracies[state.accuracy])} of the starting gap${off.length ? `, without ${listed(off)}` : ""}.`;
+  const target = (place) => number(data.costs.accuracies[place]);
+  const same = !off.length && state.x === "work" && state.accuracy === data.accuracy;
+  const words = same
+    ? ""
+    : `Drawn now: ${MEASURES[state.x]}, down to ${target(state.accuracy)} of the starting gap${off.length ? `, without ${listed(off)}` : ""}. The sentences under the figures are about all optimizers, in ${MEASURES.work}, down to ${target(data.accuracy)}.`;
   if (box.textContent !== words) box.textContent = words;
 }
 

@@ -43,7 +43,8 @@ function convergence(place) {
   const curves = data.curves.filter((one) => one.p === place && !state.hidden.has(one.o));
   const found = [];
   for (const curve of curves) {
-    if (state.x in curve && curve[state.x] === null) continue;
+    const unmeasured = (state.x === "seconds" || state.x === "flops") && curve[state.x] === null;
+    if (unmeasured) continue;
     const other = curve.by_work && (state.x === "work" || state.x === "flops");
     const source = other ? curve.by_work : curve.steps;
     if (!source) continue;
