@@ -20,6 +20,8 @@ _ROUNDS = 5
 # than its overhead is repeated until their difference is more than noise.
 _ENOUGH_SECONDS = 0.005
 _MOST_REPEATS = 100
+# Where the noise is larger than the steps, no time at all would be said.
+_TICK_SECONDS = 1e-9
 
 
 @dataclass(kw_only=True)
@@ -63,7 +65,7 @@ class Contender:
             spent.append(seconds)
         if steps > 0:
             seconds = float(np.median(spent) - np.median(idle))
-            self.seconds.append(max(seconds, 0.0) / steps)
+            self.seconds.append(max(seconds, _TICK_SECONDS) / steps)
 
     @property
     def quartiles(self) -> tuple[float, float, float]:

@@ -236,6 +236,7 @@ def test_the_tables_and_figures_lie_beside_it(written):
     assert not list(folder.glob("*.partial"))
 
 
+@pytest.mark.slow
 def test_the_same_comparison_writes_the_same_bytes(tmp_path):
     made = comparison(runs([decay(s, 0.5, 9) for s in (1.0, 2.0)]))
     for name in ("one", "two"):
