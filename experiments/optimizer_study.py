@@ -146,8 +146,10 @@ def main(
     )
     figure = profiles.performance_profile(comparison)
     pictures.save(figure, out / "profile")
+    said = profiles.performance_caption(comparison)
+    short = [s for s in said if s.startswith(("Cheapest", "Solved most"))]
     return Finding(
-        sentence=" ".join(profiles.performance_caption(comparison)),
+        sentence=" ".join(short) or said[0],
         picture=out / "profile.png",
         page=report,
     )
