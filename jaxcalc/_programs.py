@@ -154,6 +154,8 @@ def fingerprint(value: Any) -> Hashable:
     except (_MutableError, RecursionError):
         if isinstance(value, tuple):
             return (type(value), *map(fingerprint, value))
+        if isinstance(value, functools.partial) and not value.keywords:
+            return (functools.partial, *map(fingerprint, (value.func, value.args)))
         return _Opaque(value)
 
 

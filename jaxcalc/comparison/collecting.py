@@ -39,6 +39,7 @@ def as_runs(grid: Grid, parts: list[Part], programs: list[Executable]) -> Runs:
         [_points(part.lanes.point, np.ndim(part.lanes.steps)) for part in parts]
     )
     problem, optimizer, phase = grid.place
+    bills = [program.bill() for program in programs]
     return Runs(
         problem=problem,
         optimizer=optimizer,
@@ -58,9 +59,9 @@ def as_runs(grid: Grid, parts: list[Part], programs: list[Executable]) -> Runs:
         metrics=final_metrics(grid.problem, params) if phase == "evaluation" else {},
         gradient_flops=gradient_flops(grid.problem),
         peak_bytes=max((p.peak_bytes for p in programs), default=float("nan")),
-        recompiled=sum(program.recompiled for program in programs),
-        trace_seconds=float(sum(program.trace_seconds for program in programs)),
-        compile_seconds=float(sum(program.compile_seconds for program in programs)),
+        recompiled=int(sum(bill[2] for bill in bills)),
+        trace_seconds=float(sum(bill[0] for bill in bills)),
+        compile_seconds=float(sum(bill[1] for bill in bills)),
         run_seconds=float(sum(sum(part.running) for part in parts)),
         transfer_seconds=float(sum(part.transfer for part in parts)),
     )

@@ -13,7 +13,7 @@ from jaxcalc import _checks, sharding
 from jaxcalc.comparison import protocol as rules
 from jaxcalc.comparison.adaptors import External
 from jaxcalc.comparison.contest import Contest, tolerance
-from jaxcalc.comparison.hosts import SharedStore, agreed
+from jaxcalc.comparison.hosts import SharedStore, any_of, decided
 from jaxcalc.comparison.outside import Outside
 from jaxcalc.comparison.progress import Progress
 from jaxcalc.comparison.results import Comparison, Runs
@@ -33,8 +33,8 @@ def compare(
     *,
     rates: Sequence[float] | Mapping[str, Sequence[float]] | None = None,
     trials: int | None = None,
-    seeds: int | Sequence[int] = 8,
-    tuning_seeds: int | Sequence[int] | None = None,
+    seeds: int | Sequence[int] | np.ndarray = 8,
+    tuning_seeds: int | Sequence[int] | np.ndarray | None = None,
     max_steps: int = 1000,
     tol: float | None = None,
     store: str | Path | None = None,
@@ -129,10 +129,10 @@ def compare(
     shown = progress and sharding.is_main()
     with (
         Progress(_planned_points(settings, mine), shown=shown) as bar,
-        Stop(time_budget, agreed if mesh is not None else bool) as stop,
+        Stop(time_budget, any_of if mesh is not None else bool) as stop,
     ):
         runs = _run(mine, kept, bar, stop)
-    if stop.interrupted:
+    if stop.interrupted_anywhere:
         raise KeyboardInterrupt
     done = {(run.problem, run.optimizer, run.phase) for run in runs}
     planned = [p for row in contests for contest in row for p in contest.places]
@@ -186,8 +186,13 @@ def _opened(store: str | Path | None, mesh: Mesh | None) -> Store:
     """The store; of several processes at one comparison only the first uses it."""
     if mesh is None or jax.process_count() == 1:
         return Store(None if store is None else Path(store))
-    folder = Path(store) if store is not None and sharding.is_main() else None
-    return SharedStore(Store(folder))
+    main: list[Store] = []
+
+    def open_it() -> None:
+        main.append(Store(None if store is None else Path(store)))
+
+    decided(open_it)
+    return SharedStore(main[0] if main else Store(None))
 
 
 def _mine(contests: list[list[Entrant]], index: int, count: int) -> list[list[Entrant]]:
@@ -228,13 +233,11 @@ def _run(
 def _time(
     evaluated: list[tuple[Contest, int]], runs: list[Runs], store: Store, stop: Stop
 ) -> None:
-    """Time the optimizers of one problem against each other, those not timed yet."""
+    """Time the optimizers of one problem against each other, unless all are timed."""
     stop.check()
-    missing = [
-        (contest, at)
-        for contest, at in evaluated
-        if np.isnan(runs[at].seconds_per_step) and runs[at].steps.max() > 0
-    ]
+    missing = [(c, at) for c, at in evaluated if runs[at].steps.max() > 0]
+    if not any(np.isnan(runs[at].seconds_per_step) for _, at in missing):
+        return
     contenders = [contest.contender(runs[at]) for contest, at in missing]
     for contender in contenders:
         contender.program.compile()

@@ -121,7 +121,7 @@ class Contest:
         yield self._run(self._evaluation(chosen), store, bar, stop)
 
     def contender(self, evaluation: Runs) -> Contender:
-        """The first evaluation run, to be timed from its start.
+        """The longest evaluation run, to be timed from its start.
 
         Args:
             evaluation: The evaluation runs.
@@ -134,10 +134,11 @@ class Contest:
             # What is measured on all data is for the reader, not part of a step.
             grid = replace(grid, programs=replace(self._programs, measured=False))
         layout = grid.layout
+        longest = int(np.argmax(evaluation.steps))
         return Contender(
             program=layout.program,
-            lane=lane_of(layout.lanes, 0),
-            setting=lane_of(layout.settings, 0),
+            lane=lane_of(layout.lanes, longest),
+            setting=lane_of(layout.settings, longest),
             tol=grid.tol,
             args=self._problem.args,
         )

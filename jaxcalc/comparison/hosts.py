@@ -1,6 +1,7 @@
 """One comparison in several processes: the first decides and writes for all."""
 
 import pickle
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -34,6 +35,44 @@ def agreed(value: Any) -> Any:
     return value if main else pickle.loads(received.astype(np.uint8).tobytes())
 
 
+def any_of(value: bool) -> bool:
+    """Whether it is so in any process; all must call it together.
+
+    Args:
+        value: Whether it is so in this one.
+
+    Returns:
+        The same in all processes.
+    """
+    if jax.process_count() == 1:
+        return bool(value)
+    return bool(np.any(multihost_utils.process_allgather(np.asarray(value))))
+
+
+def decided(compute: Callable[[], Any]) -> Any:
+    """What the first process computes, in all of them; all must call it together.
+
+    Args:
+        compute: Called in the first process alone.
+
+    Returns:
+        What it gave there.
+
+    Raises:
+        Exception: It raised there; then it is raised in every process.
+    """
+    failed, value = False, None
+    if sharding.is_main():
+        try:
+            value = compute()
+        except Exception as error:  # nobody else would hear of it, and wait
+            failed, value = True, error
+    failed, value = agreed((failed, value))
+    if failed:
+        raise value
+    return value
+
+
 class SharedStore(Store):
     """A store that only the first process reads and writes.
 
@@ -47,7 +86,7 @@ class SharedStore(Store):
     @property
     def keeps(self) -> bool:
         """Whether there is a folder."""
-        return agreed(self._store.keeps)
+        return decided(lambda: self._store.keeps)
 
     def has_runs(self, digest: str) -> bool:
         """As the store of the first process.
@@ -58,7 +97,7 @@ class SharedStore(Store):
         Returns:
             True if there is a file of them.
         """
-        return agreed(sharding.is_main() and self._store.has_runs(digest))
+        return decided(lambda: self._store.has_runs(digest))
 
     def load_runs(self, digest: str) -> Runs | None:
         """As the store of the first process.
@@ -69,7 +108,7 @@ class SharedStore(Store):
         Returns:
             The runs, None if they are not there.
         """
-        return agreed(self._store.load_runs(digest) if sharding.is_main() else None)
+        return decided(lambda: self._store.load_runs(digest))
 
     def save_runs(self, digest: str, runs: Runs) -> None:
         """As the store of the first process.
@@ -91,8 +130,7 @@ class SharedStore(Store):
         Returns:
             What was saved, None if there is nothing.
         """
-        main = sharding.is_main()
-        return agreed(self._store.load_part(digest, index) if main else None)
+        return decided(lambda: self._store.load_part(digest, index))
 
     def save_part(self, digest: str, index: int, arrays: dict[str, np.ndarray]) -> None:
         """As the store of the first process.

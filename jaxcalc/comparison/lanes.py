@@ -87,6 +87,18 @@ class Executable:
         self.recompiled = _COMPILED[self.digest]
         _COMPILED[self.digest] += 1
 
+    def bill(self) -> tuple[float, float, int]:
+        """What it cost to make, to whoever asks first: those after it paid nothing.
+
+        Returns:
+            Seconds of tracing, seconds of compiling, and how often it had been
+            compiled before.
+        """
+        spent = (self.trace_seconds, self.compile_seconds, self.recompiled)
+        self.trace_seconds = self.compile_seconds = 0.0
+        self.recompiled = 0
+        return spent
+
     @property
     def peak_bytes(self) -> float:
         """Memory of arguments, results and what lies between, by XLA's own count."""
@@ -238,7 +250,7 @@ class Programs:
 
 
 def _signature(leaf: Any) -> tuple[Any, ...]:
-    return (np.shape(leaf), str(leaf.dtype))
+    return (np.shape(leaf), str(getattr(leaf, "dtype", type(leaf))))
 
 
 def _stacked(*leaves: Any) -> Any:

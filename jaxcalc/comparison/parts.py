@@ -110,7 +110,12 @@ class Part:
         leaves, structure = jax.tree.flatten(self.lanes)
         restored = [like(leaf, arrays[f"lane {i}"]) for i, leaf in enumerate(leaves)]
         self.lanes = jax.tree.unflatten(structure, restored)
-        traces = {n[6:]: a for n, a in arrays.items() if n.startswith("trace ")}
+        # Files do not know bfloat16: it comes back as pairs of bytes.
+        traces = {
+            name[6:]: array.view(jnp.bfloat16) if array.dtype.kind == "V" else array
+            for name, array in arrays.items()
+            if name.startswith("trace ")
+        }
         self.chunks = [traces] if traces else []
         self.running = arrays["running"].tolist()
         self.transfer = float(arrays["transfer"])

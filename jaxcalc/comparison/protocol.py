@@ -21,7 +21,7 @@ from jaxcalc.problems import Problem
 DEFAULT_RATES = tuple(float(rate) for rate in np.logspace(-4, 1.5, 12))
 
 # Stands for minus infinity, which a median may meet together with plus infinity.
-_HUGE = np.finfo(float).max
+_HUGE = np.finfo(float).max / 4  # the mean of two of them is finite
 
 RULE = (
     "Of the settings with the fewest runs that end non-finite, or above their "
@@ -147,7 +147,9 @@ def _sample(optimizer: Any) -> Any:
     return optimizer(1e-3) if callable(optimizer) else optimizer
 
 
-def checked_seeds(name: str, seeds: int | Sequence[int], first: int) -> tuple[int, ...]:
+def checked_seeds(
+    name: str, seeds: int | Sequence[int] | np.ndarray, first: int
+) -> tuple[int, ...]:
     """Seeds as a tuple of integers.
 
     Args:
@@ -161,13 +163,18 @@ def checked_seeds(name: str, seeds: int | Sequence[int], first: int) -> tuple[in
     Raises:
         ValueError: There is none, or one occurs twice.
     """
-    if hasattr(seeds, "__index__"):
+    if hasattr(seeds, "__index__") and not np.ndim(seeds):
         count = _checks.positive_int(name, seeds)
         return tuple(range(first, first + count))
     seeds = _several(name, seeds, "integers, or how many")
     chosen = tuple(_checks.positive_int(name, s, minimum=0) for s in seeds)
     if not chosen:
         raise ValueError(f"`{name}` is empty: pass at least one seed")
+    if max(chosen) >= 2**32:
+        raise ValueError(
+            f"`{name}` holds {max(chosen)}: seeds are below 2**32, where JAX may cut "
+            "them off"
+        )
     _refuse_duplicates(name, chosen)
     return chosen
 
@@ -255,7 +262,10 @@ def planned_trials(
     functions = [n for n, o in optimizers.items() if is_tuned(o) and n not in searched]
     chosen = {} if rates is None else _checked_rates(rates, functions)
     if trials is None:
-        trials = max((len(values) for values in chosen.values()), default=_TRIALS)
+        given = [len(values) for values in chosen.values()]
+        if isinstance(rates, Sequence):
+            given.append(len(rates))
+        trials = max(given, default=_TRIALS)
     trials = _checks.positive_int("trials", trials)
     if rates is None:
         chosen = dict.fromkeys(functions, _default_rates(trials))

@@ -121,7 +121,7 @@ class Comparison:
         minimum: Known lowest values by problem; the others use the best value found.
         sources: Where each problem comes from, by name.
         unfinished: What was planned and not run to its end, because time was up or
-            another process has it: (problem, optimizer, phase) each.
+            it belongs to another share: (problem, optimizer, phase) each.
     """
 
     runs: tuple[Runs, ...]

@@ -39,6 +39,11 @@ class Stop:
         late = self._end is not None and time.monotonic() >= self._end
         return self._agree(self.interrupted or late)
 
+    @property
+    def interrupted_anywhere(self) -> bool:
+        """Whether Ctrl-C was pressed, in this process or in one that works with it."""
+        return self._agree(self.interrupted)
+
     def check(self) -> None:
         """Stop if that was asked for.
 

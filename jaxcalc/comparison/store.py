@@ -3,7 +3,6 @@
     format.json                version of this layout
     runs/ab/abcd....parquet    finished runs, by their digest
     parts/<digest>-<i>.npz     what is needed to go on with unfinished ones
-    claims/<digest>            held while a process is at these runs
     quarantine/                files that were damaged
 
 What was run decides the name (see `naming`), so that nothing is run twice, and stores
@@ -19,7 +18,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
@@ -69,7 +68,7 @@ class Store:
         if not (folder / "format.json").exists():
             text = json.dumps({"format": FORMAT})
             write_atomically(folder / "format.json", lambda p: p.write_text(text))
-        for name in ("runs", "parts", "claims"):
+        for name in ("runs", "parts"):
             writable(folder / name)
 
     @property
@@ -154,34 +153,6 @@ class Store:
         with self._warning():
             write_atomically(self._part(digest, index), write)
 
-    @contextlib.contextmanager
-    def claim(self, digest: str) -> Iterator[bool]:
-        """Claim runs while they are made, so that no other process makes them too.
-
-        A claim ends with its process, however that ends. Where the file system knows
-        no locks every claim is granted: the same work is done twice at worst.
-
-        Args:
-            digest: What will be run.
-
-        Yields:
-            Whether the claim is granted: False if another process is at it.
-        """
-        if self._folder is None:
-            yield True
-            return
-        file = self._folder / "claims" / digest
-        with contextlib.ExitStack() as open_files:
-            granted = True
-            with contextlib.suppress(OSError):
-                granted = _locked(open_files.enter_context(file.open("a")))
-            try:
-                yield granted
-            finally:
-                if granted:
-                    with contextlib.suppress(OSError):
-                        file.unlink(missing_ok=True)
-
     def _write(self, digest: str, runs: Runs) -> None:
         file = self._runs(digest)
         file.parent.mkdir(exist_ok=True)
@@ -238,16 +209,3 @@ class Store:
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def _locked(stream: IO[str]) -> bool:
-    """Lock a file until it is closed; False if another process has locked it."""
-    try:
-        import fcntl
-    except ImportError:  # not on Windows
-        return True
-    try:
-        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

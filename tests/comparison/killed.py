@@ -1,5 +1,6 @@
 """A comparison long enough to be killed: `python killed.py store out`."""
 
+import signal
 import sys
 from pathlib import Path
 
@@ -9,6 +10,9 @@ import optax
 
 from jaxcalc.comparison import compare, parts, runner
 from jaxcalc.problems import Problem
+
+# Ctrl-C as in a terminal; a shell's background jobs are deaf to it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 jax.config.update("jax_enable_x64", True)
 # Checkpoints come thick and fast, so that little time goes by until there is one.

@@ -17,6 +17,14 @@ SETTINGS = {"rates": (0.01, 0.1), "seeds": 1, "tuning_seeds": 1, "max_steps": 10
 EVERYTHING = {("sgd", "tuning"), ("sgd", "evaluation"), ("newton", "evaluation")}
 
 
+@pytest.fixture(autouse=True)
+def interruptible():
+    """Ctrl-C as in a terminal; a shell's background jobs are deaf to it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def test_time_that_is_up_leaves_the_rest_unfinished(valley):
     comparison = compare(valley, OPTIMIZERS, **SETTINGS, time_budget=1e-6)
     assert comparison.runs == ()

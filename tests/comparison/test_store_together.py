@@ -1,9 +1,5 @@
 """Two processes may use a store at once."""
 
-import os
-import signal
-import subprocess
-import sys
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -48,61 +44,6 @@ def test_writers_and_readers_never_see_half_a_file(tmp_path):
     assert failures == []  # a warning would be an error, too
     assert manage.verify(tmp_path) == []
     assert not list(tmp_path.rglob("*.partial"))
-
-
-def test_a_claim_is_granted_to_one_at_a_time(tmp_path):
-    one, other = Store(tmp_path), Store(tmp_path)
-    with one.claim(DIGEST) as granted:
-        assert granted
-        with other.claim(DIGEST) as granted:
-            assert not granted
-        with other.claim("cd" * 32) as granted:
-            assert granted
-    with other.claim(DIGEST) as granted:
-        assert granted
-    with Store(None).claim(DIGEST) as granted:
-        assert granted
-
-
-def test_where_there_are_no_locks_every_claim_is_granted(tmp_path, monkeypatch):
-    import fcntl
-
-    def refuses(*_):
-        raise OSError("no locks available")
-
-    monkeypatch.setattr(fcntl, "flock", refuses)
-    with Store(tmp_path).claim(DIGEST) as granted:
-        assert granted
-        with Store(tmp_path).claim(DIGEST) as granted:
-            assert granted
-
-
-HOLDS = """
-import sys, time
-from pathlib import Path
-from jaxcalc.comparison.store import Store
-with Store(Path(sys.argv[1])).claim(sys.argv[2]):
-    print("held", flush=True)
-    time.sleep(600)
-"""
-
-
-@pytest.mark.slow
-def test_a_claim_ends_with_its_process(tmp_path):
-    process = subprocess.Popen(
-        [sys.executable, "-c", HOLDS, str(tmp_path), DIGEST],
-        env={**os.environ, "PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"},
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout.readline() == "held\n"
-    with Store(tmp_path).claim(DIGEST) as granted:
-        assert not granted
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    process.stdout.close()
-    with Store(tmp_path).claim(DIGEST) as granted:
-        assert granted
 
 
 def test_what_is_in_the_store_is_traced_and_not_compiled(valley, tmp_path, monkeypatch):
