@@ -110,6 +110,7 @@ def cubic(
             bound=weight,
             hessian_fn=hessian_fn,
             scaled=scaled,
+            newton=False,
         )
     )
 

@@ -73,6 +73,7 @@ def trust_region(
             bound=radius,
             hessian_fn=hessian_fn,
             scaled=scaled,
+            newton=True,
         )
     )
 
