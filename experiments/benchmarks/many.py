@@ -11,7 +11,7 @@ import scipy.optimize
 from jax import lax
 
 from experiments.benchmarks.timing import interleaved, report
-from jaxcalc import minimize_many, problems, trust_region
+from jaxcalc import minimize_many, newton, problems, trust_region
 from jaxcalc.minimization.loop import Functions, make_step, start_lane
 from jaxcalc.problems import Problem
 
@@ -121,10 +121,9 @@ if __name__ == "__main__":
     rosenbrock = problems.rosenbrock(dimension=10)
     key = jax.random.key(0)
     starts = jax.random.uniform(key, (STARTS, 10), minval=-2.0, maxval=2.0)
-    # LAPACK's eigh of 10 × 10 takes nearly all of a step of the trust region: with it
-    # a hundredth of SciPy's time is out of reach.
     for name, optimizer, method, limit in (
         ("trust_region", trust_region(), "trust-exact", 0.05),
+        ("newton", newton(), "trust-exact", 0.01),
         ("L-BFGS", optax.lbfgs(), "BFGS", 0.01),
     ):
         beside_scipy(rosenbrock, name, optimizer, starts, method, limit)

@@ -195,7 +195,7 @@ def _try(
     if not _tries_newton(method, flat):
         return jnp.where(accepted, step, 0.0), new
     known |= new.inside & (jnp.linalg.norm(new.newton) <= new.bound)
-    new = lax.cond(known, lambda: new, lambda: _decomposed(new))
+    new = lax.cond(known, lambda: new, lambda: _decomposed(new, known))
     return jnp.where(accepted, step, 0.0), new
 
 
@@ -257,9 +257,13 @@ def _modelled(
     ), jnp.asarray(False)
 
 
-def _decomposed(state: DenseState) -> DenseState:
+def _decomposed(
+    state: DenseState, needless: Bool[Array, ""] | bool = False
+) -> DenseState:
     """The state with the eigendecomposition of the scaled Hessian."""
-    values, vectors = eigh(state.matrix)
+    # In a batch all lanes come here, and that of the identity takes a sixth.
+    identity = jnp.eye(*state.matrix.shape, dtype=state.matrix.dtype)
+    values, vectors = eigh(jnp.where(needless, identity, state.matrix))
     return state._replace(
         inside=jnp.asarray(False),
         newton=jnp.zeros_like(state.newton),

@@ -212,10 +212,11 @@ def newton_direction(
         return solution, jnp.asarray(True)
 
     def by_eigenvalues() -> tuple[Float[Array, " n"], Bool[Array, ""]]:
-        # eigh of a matrix that is not finite may not return at all.
+        # eigh of a matrix that is not finite may not return at all. In a batch all
+        # lanes come here, and that of the identity takes a sixth.
         finite = jnp.all(jnp.isfinite(hessian))
         identity = jnp.eye(n, dtype=hessian.dtype)
-        values, vectors = eigh(jnp.where(finite, hessian, identity))
+        values, vectors = eigh(jnp.where(finite & ~definite, hessian, identity))
         size = jnp.abs(values)
         largest = jnp.max(size)
         # Semidefinite but for rounding: a small curvature is still the curvature, as

@@ -29,16 +29,17 @@ def trust_region(
 
     The step is taken if the loss falls by a ten-thousandth of what the model predicts;
     the radius shrinks where the model was poor and grows where it was good. A rejected
-    step is a zero update, and the next one reuses value, gradient and the Hessian's
-    eigendecomposition: it costs one evaluation of the loss. Where differences of the
-    loss have lost their digits they are judged by the gradients at both ends,
-    $\tfrac12 (g_k + g_{k+1})^\top s_k$.
+    step is a zero update, and the next one reuses value, gradient and Hessian: it costs
+    one evaluation of the loss. Where differences of the loss have lost their digits
+    they are judged by the gradients at both ends, $\tfrac12 (g_k + g_{k+1})^\top s_k$.
 
     Saddle points are left along negative curvature. Parameters of different natural
     sizes are brought to the same by $D = \max_j \sqrt{|\mathrm{diag}\,H_j|}$ over the
     points so far.
 
-    Memory is $n^2$ and time about $10 n^3$ for each accepted step.
+    Memory is $n^2$. Where the Hessian is positive definite and the Newton step fits the
+    radius, a step takes a Cholesky factorization, time about $n^3/3$; elsewhere one
+    eigendecomposition at each point, about $10 n^3$.
 
     Args:
         radius: The first radius, in scaled parameters; by default a tenth of the size

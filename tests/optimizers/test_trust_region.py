@@ -70,6 +70,65 @@ def test_the_step_is_a_stationary_point_of_the_lagrangian(case):
     assert multiplier >= max(0.0, -values[0]) - 1e-6 * scale
 
 
+def bend(x):
+    """Newton's method goes too far where the absolute values are above 1."""
+    return jnp.sum(jnp.array([1.0, 2.0, 3.0]) * jnp.sqrt(1 + (x - 0.1 * x[::-1]) ** 2))
+
+
+def update(optimizer):
+    @jax.jit
+    def one(x, state):
+        value, grad = jax.value_and_grad(bend)(x)
+        return optimizer.update(grad, state, x, value=value, grad=grad, value_fn=bend)
+
+    return one
+
+
+def test_a_newton_step_that_fits_is_taken_without_eigenvalues():
+    optimizer = trust_region(radius=1e3)
+    x = jnp.array([0.3, -0.2, 0.4])
+    step, state = update(optimizer)(x, optimizer.init(x))
+    newton = -np.linalg.solve(jax.hessian(bend)(x), jax.grad(bend)(x))
+    close(step, newton, rtol=1e-12)
+    assert state.inside
+    assert state.convex
+    close(state.matrix, state.matrix.T)  # the Hessian itself
+    x = x + step
+    step, state = update(optimizer)(x, state)
+    newton = -np.linalg.solve(jax.hessian(bend)(x), jax.grad(bend)(x))
+    close(step, newton, rtol=1e-12)
+
+
+def test_where_a_newton_step_failed_the_ball_decides():
+    optimizer = trust_region(radius=1e3, scaled=False)
+    x = jnp.array([3.0, -2.0, 4.0])
+    step, state = update(optimizer)(x, optimizer.init(x))
+    np.testing.assert_array_equal(step, np.zeros(3))
+    assert not state.inside
+    hessian, grad = jax.hessian(bend)(x), jax.grad(bend)(x)
+    close(state.matrix * state.eigenvalues @ state.matrix.T, hessian)
+    while not jnp.any(step):
+        radius = state.bound
+        step, state = update(optimizer)(x, state)
+        assert state.work.hessians == 1 + bool(jnp.any(step))
+    close(jnp.linalg.norm(step), radius, rtol=1e-7)
+    # On the boundary the model's slope points inwards, along the step.
+    residual = hessian @ step + grad
+    multiplier = -(residual @ step) / (step @ step)
+    assert multiplier > 0
+    close(residual + multiplier * step, np.zeros(3), atol=1e-6)
+
+
+def test_a_batch_takes_the_steps_of_its_lanes():
+    optimizer = trust_region(radius=1e3)
+    starts = jnp.array([[0.3, -0.2, 0.4], [3.0, -2.0, 4.0], [0.0, 0.0, 0.0]])
+    states = jax.vmap(optimizer.init)(starts)
+    steps, after = jax.vmap(update(optimizer))(starts, states)
+    assert after.inside.tolist() == [True, False, True]
+    for x, step in zip(starts, steps, strict=True):
+        close(step, update(optimizer)(x, optimizer.init(x))[0], atol=1e-14)
+
+
 def test_a_rejected_step_is_zero_and_the_next_needs_no_new_hessian():
     def loss(x):
         return jnp.sum(100 * (x[1:] - x[:-1] ** 2) ** 2 + (1 - x[:-1]) ** 2)
