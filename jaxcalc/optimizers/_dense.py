@@ -27,6 +27,26 @@ from jaxcalc.optimizers._subproblem import Step
 from jaxcalc.optimizers._trial import Verdict, judge, negligible, require
 
 
+class Model(NamedTuple):
+    """The curvature at a point, in parameters that are scaled to natural sizes.
+
+    Attributes:
+        scales: The natural size of each parameter, inverted.
+        inside: Whether the Newton step is the model's minimizer.
+        newton: The Newton step, where it is.
+        eigenvalues: Of the Hessian, where it is not.
+        matrix: The Hessian where it is, else its eigenvectors as columns.
+        convex: Whether no eigenvalue is negative beyond rounding.
+    """
+
+    scales: Float[Array, " n"]
+    inside: Bool[Array, ""]
+    newton: Float[Array, " n"]
+    eigenvalues: Float[Array, " n"]
+    matrix: Float[Array, "n n"]
+    convex: Bool[Array, ""]
+
+
 class DenseState(NamedTuple):
     """What the next step needs.
 
@@ -34,13 +54,8 @@ class DenseState(NamedTuple):
         value: The loss at the point it stands on.
         grad: Its gradient.
         bound: What holds steps back: a radius, or the weight of a penalty.
-        scales: The natural size of each parameter, inverted.
-        inside: Whether the Newton step is the model's minimizer.
-        newton: The scaled Newton step, where it is.
-        eigenvalues: Of the scaled Hessian, where it is not.
-        matrix: The scaled Hessian where it is, else its eigenvectors as columns.
+        model: The curvature there.
         looked: Whether all this is known.
-        convex: Whether no eigenvalue is negative beyond rounding.
         stalled: Whether the last trial was rejected and within rounding.
         work: What it has evaluated.
     """
@@ -48,13 +63,8 @@ class DenseState(NamedTuple):
     value: Float[Array, ""]
     grad: PyTree
     bound: Float[Array, ""]
-    scales: Float[Array, " n"]
-    inside: Bool[Array, ""]
-    newton: Float[Array, " n"]
-    eigenvalues: Float[Array, " n"]
-    matrix: Float[Array, "n n"]
+    model: Model
     looked: Bool[Array, ""]
-    convex: Bool[Array, ""]
     stalled: Bool[Array, ""]
     work: Work
 
@@ -103,13 +113,15 @@ def optimizer(method: Method) -> optax.GradientTransformationExtraArgs:
             value=jnp.asarray(jnp.nan, dtype),
             grad=optax.tree.zeros_like(params),
             bound=jnp.asarray(bound, dtype),
-            scales=jnp.zeros(n, dtype) if method.scaled else jnp.ones(n, dtype),
-            inside=jnp.asarray(False),
-            newton=jnp.zeros(n, dtype),
-            eigenvalues=jnp.zeros(n, dtype),
-            matrix=jnp.zeros((n, n), dtype),
+            model=Model(
+                scales=jnp.zeros(n, dtype) if method.scaled else jnp.ones(n, dtype),
+                inside=jnp.asarray(False),
+                newton=jnp.zeros(n, dtype),
+                eigenvalues=jnp.zeros(n, dtype),
+                matrix=jnp.zeros((n, n), dtype),
+                convex=jnp.asarray(False),
+            ),
             looked=jnp.asarray(False),
-            convex=jnp.asarray(False),
             stalled=jnp.asarray(False),
             work=Work.of(),
         )
@@ -138,7 +150,7 @@ def optimizer(method: Method) -> optax.GradientTransformationExtraArgs:
 
         # Without a value the caller only wants the start to be looked at.
         count = jnp.where(state.looked | ~jnp.isfinite(value), 1, 2)
-        nothing = jnp.zeros_like(state.scales)
+        nothing = jnp.zeros_like(state.model.scales)
         with jax.default_matmul_precision("highest"):
             step, state, _ = lax.while_loop(
                 lambda carry: carry[2] > 0, trial, (nothing, state, count)
@@ -160,7 +172,7 @@ def _try(
     gradient, _ = ravel_pytree(state.grad)
     step, decrease = _proposed(method, state, gradient)
     length = jnp.linalg.norm(step)
-    step = step / state.scales
+    step = step / state.model.scales
     step = jnp.where(state.looked, step, 0.0)
 
     def evaluate(x: Array) -> tuple[Array, Array]:
@@ -173,30 +185,37 @@ def _try(
     accepted = verdict.accepted | ~state.looked
     bound = method.adapt(state.bound, verdict, length, decrease)
     bound = jnp.where(state.looked & (length > 0), bound, state.bound)
-    moved = state._replace(
-        value=jnp.where(accepted, new_value, state.value),
-        grad=_trees.where(accepted, unravel(new_gradient), state.grad),
-        bound=bound,
-        looked=jnp.asarray(True),
-        stalled=~accepted & negligible(step, flat),
-        work=state.work.plus(Work.of(gradients=1)),
-    )
 
-    def look() -> tuple[DenseState, Array]:
+    def look() -> tuple[Model, Array]:
         if hessian_fn is None:
             identity = jnp.eye(flat.size, dtype=flat.dtype)
             hessian = jax.vmap(lambda v: push(v)[1])(identity)
         else:
             hessian = as_matrix(hessian_fn(unravel(at)), params)
-        return _modelled(method, moved, hessian, at, new_gradient)
+        model = _look(method, state.model.scales, hessian, new_gradient)
+        # A first step that is too long may end in another valley; one that is too short
+        # costs a few steps. Both sizes are in units of the square root of the loss.
+        slope = jnp.linalg.norm(new_gradient / model.scales)
+        start = 0.1 * jnp.maximum(jnp.linalg.norm(model.scales * at), slope)
+        first = method.first(jnp.where(start > 0, start, 1.0), slope)
+        return model, jnp.where(jnp.isnan(bound), first, bound)
 
-    # A Newton step that failed does not fit the smaller radius.
-    new, known = lax.cond(accepted, look, lambda: (moved, ~state.inside))
-    if not _tries_newton(method, flat):
-        return jnp.where(accepted, step, 0.0), new
-    known |= new.inside & (jnp.linalg.norm(new.newton) <= new.bound)
-    new = lax.cond(known, lambda: new, lambda: _decomposed(new, known))
-    return jnp.where(accepted, step, 0.0), new
+    # What does not change is not handed through: every array that is costs a copy.
+    model, bound = lax.cond(accepted, look, lambda: (state.model, bound))
+    if _tries_newton(method, flat):
+        # A Newton step that failed does not fit the smaller radius.
+        fits = model.inside & (jnp.linalg.norm(model.newton) <= bound)
+        known = fits | ~(accepted | state.model.inside)
+        model = lax.cond(known, lambda: model, lambda: _decomposed(model, known))
+    return jnp.where(accepted, step, 0.0), DenseState(
+        value=jnp.where(accepted, new_value, state.value),
+        grad=_trees.where(accepted, unravel(new_gradient), state.grad),
+        bound=bound,
+        model=model,
+        looked=jnp.asarray(True),
+        stalled=~accepted & negligible(step, flat),
+        work=state.work.plus(Work.of(gradients=1, hessians=accepted)),
+    )
 
 
 def _tries_newton(method: Method, flat: Float[Array, " n"]) -> bool:
@@ -208,68 +227,60 @@ def _proposed(
     method: Method, state: DenseState, gradient: Float[Array, " n"]
 ) -> tuple[Float[Array, " n"], Float[Array, ""]]:
     """The minimizer of the model, in scaled parameters, and the model's decrease."""
-    scaled = gradient / state.scales
+    model = state.model
+    scaled = gradient / model.scales
 
     def minimized() -> tuple[Array, Array]:
-        model = method.solve(state.eigenvalues, scaled @ state.matrix, state.bound)
-        return state.matrix @ model.coefficients, model.decrease
+        step = method.solve(model.eigenvalues, scaled @ model.matrix, state.bound)
+        return model.matrix @ step.coefficients, step.decrease
 
     if not _tries_newton(method, gradient):
         return minimized()
-    newton = (state.newton, -0.5 * scaled @ state.newton)
-    return lax.cond(state.inside, lambda: newton, minimized)
+    newton = (model.newton, -0.5 * scaled @ model.newton)
+    return lax.cond(model.inside, lambda: newton, minimized)
 
 
-def _modelled(
+def _look(
     method: Method,
-    state: DenseState,
+    scales: Float[Array, " n"],
     hessian: Float[Array, "n n"],
-    at: Float[Array, " n"],
     gradient: Float[Array, " n"],
-) -> tuple[DenseState, Bool[Array, ""]]:
-    """The state with a model of a new point, and whether it has been decomposed."""
+) -> Model:
+    """The model of a new point, from the scales so far."""
     hessian = (hessian + hessian.T) / 2
     finite = jnp.all(jnp.isfinite(hessian))
     # eigh of a matrix that is not finite may not return at all. Without curvature the
     # model is the slope alone.
     hessian = jnp.where(finite, hessian, 0.0)
-    scales = _grown(state.scales, hessian) if method.scaled else state.scales
-    # A first step that is too long may end in another valley; one that is too short
-    # costs a few steps. Both sizes are in units of the square root of the loss.
-    slope = jnp.linalg.norm(gradient / scales)
-    start = 0.1 * jnp.maximum(jnp.linalg.norm(scales * at), slope)
-    first = method.first(jnp.where(start > 0, start, 1.0), slope)
-    state = state._replace(
-        bound=jnp.where(jnp.isnan(state.bound), first, state.bound),
+    scales = _grown(scales, hessian) if method.scaled else scales
+    nothing = jnp.zeros_like(scales)
+    model = Model(
         scales=scales,
+        inside=jnp.asarray(False),
+        newton=nothing,
+        eigenvalues=nothing,
         matrix=hessian / scales[:, None] / scales,
         convex=finite,
-        work=state.work.plus(Work.of(hessians=1)),
     )
-    if not _tries_newton(method, at):
-        return _decomposed(state), jnp.asarray(True)
-    factor = lax.linalg.cholesky(state.matrix, symmetrize_input=False)
+    if not _tries_newton(method, gradient):
+        return _decomposed(model)
+    factor = lax.linalg.cholesky(model.matrix, symmetrize_input=False)
     newton = -cho_solve((factor, True), gradient / scales)
     pivots = jnp.diagonal(factor) ** 2  # NaN where there is no factor
-    definite = jnp.min(pivots) > _noise(jnp.diagonal(state.matrix))
-    return state._replace(
-        inside=definite, newton=jnp.where(definite, newton, 0.0)
-    ), jnp.asarray(False)
+    definite = jnp.min(pivots) > _noise(jnp.diagonal(model.matrix))
+    return model._replace(inside=definite, newton=jnp.where(definite, newton, 0.0))
 
 
-def _decomposed(
-    state: DenseState, needless: Bool[Array, ""] | bool = False
-) -> DenseState:
-    """The state with the eigendecomposition of the scaled Hessian."""
+def _decomposed(model: Model, needless: Bool[Array, ""] | bool = False) -> Model:
+    """The model with the eigendecomposition of the Hessian that it holds."""
     # In a batch all lanes come here, and that of the identity takes a sixth.
-    identity = jnp.eye(*state.matrix.shape, dtype=state.matrix.dtype)
-    values, vectors = eigh(jnp.where(needless, identity, state.matrix))
-    return state._replace(
+    identity = jnp.eye(*model.matrix.shape, dtype=model.matrix.dtype)
+    values, vectors = eigh(jnp.where(needless, identity, model.matrix))
+    return model._replace(
         inside=jnp.asarray(False),
-        newton=jnp.zeros_like(state.newton),
         eigenvalues=values,
         matrix=vectors,
-        convex=state.convex & (values[0] >= -_noise(values)),
+        convex=model.convex & (values[0] >= -_noise(values)),
     )
 
 

@@ -90,9 +90,9 @@ def test_a_newton_step_that_fits_is_taken_without_eigenvalues():
     step, state = update(optimizer)(x, optimizer.init(x))
     newton = -np.linalg.solve(jax.hessian(bend)(x), jax.grad(bend)(x))
     close(step, newton, rtol=1e-12)
-    assert state.inside
-    assert state.convex
-    close(state.matrix, state.matrix.T)  # the Hessian itself
+    assert state.model.inside
+    assert state.model.convex
+    close(state.model.matrix, state.model.matrix.T)  # the Hessian itself
     x = x + step
     step, state = update(optimizer)(x, state)
     newton = -np.linalg.solve(jax.hessian(bend)(x), jax.grad(bend)(x))
@@ -104,9 +104,9 @@ def test_where_a_newton_step_failed_the_ball_decides():
     x = jnp.array([3.0, -2.0, 4.0])
     step, state = update(optimizer)(x, optimizer.init(x))
     np.testing.assert_array_equal(step, np.zeros(3))
-    assert not state.inside
+    assert not state.model.inside
     hessian, grad = jax.hessian(bend)(x), jax.grad(bend)(x)
-    close(state.matrix * state.eigenvalues @ state.matrix.T, hessian)
+    close(state.model.matrix * state.model.eigenvalues @ state.model.matrix.T, hessian)
     while not jnp.any(step):
         radius = state.bound
         step, state = update(optimizer)(x, state)
@@ -124,7 +124,7 @@ def test_a_batch_takes_the_steps_of_its_lanes():
     starts = jnp.array([[0.3, -0.2, 0.4], [3.0, -2.0, 4.0], [0.0, 0.0, 0.0]])
     states = jax.vmap(optimizer.init)(starts)
     steps, after = jax.vmap(update(optimizer))(starts, states)
-    assert after.inside.tolist() == [True, False, True]
+    assert after.model.inside.tolist() == [True, False, True]
     for x, step in zip(starts, steps, strict=True):
         close(step, update(optimizer)(x, optimizer.init(x))[0], atol=1e-14)
 
