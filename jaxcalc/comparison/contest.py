@@ -184,7 +184,8 @@ class Contest:
 
     def _run(self, grid: Grid, store: Store, bar: Progress, stop: Stop) -> Runs:
         bar.begin(" · ".join(grid.place))
-        return run_grid(grid, store, bar, stop)
+        with grid.named_in_errors():
+            return run_grid(grid, store, bar, stop)
 
     def _tuning(self) -> Grid:
         return self._grid("tuning", self._trials, self._protocol["tuning_seeds"])

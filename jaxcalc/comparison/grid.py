@@ -1,6 +1,8 @@
 """The lanes of one optimizer on one problem in one phase, and how they are laid out."""
 
+import contextlib
 import functools
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -55,6 +57,18 @@ class Grid:
     def place(self) -> tuple[str, str, Phase]:
         """What people call the grid."""
         return (self.problem.name, self.optimizer, self.phase)
+
+    @contextlib.contextmanager
+    def named_in_errors(self) -> Iterator[None]:
+        """What a loss or an optimizer raises says which, and on which problem."""
+        try:
+            yield
+        except Exception as error:
+            problem, optimizer, _ = self.place
+            note = f"`compare` was at the optimizer {optimizer!r} on {problem!r}."
+            if note not in getattr(error, "__notes__", ()):
+                error.add_note(note)
+            raise
 
     @functools.cached_property
     def layout(self) -> Layout:

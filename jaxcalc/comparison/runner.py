@@ -39,11 +39,17 @@ def compile_ahead(grids: Iterable[Grid], store: Store) -> None:
         for grid in grids:
             if grid.mesh is not None:
                 continue  # another program, and all hosts compile it together
-            program = grid.layout.program
-            if not store.has_runs(grid.digest) and id(program) not in begun:
-                begun[id(program)] = pool.submit(program.compile)
+            with grid.named_in_errors():
+                program, digest = grid.layout.program, grid.digest
+            if not store.has_runs(digest) and id(program) not in begun:
+                begun[id(program)] = pool.submit(_compile, grid)
         for future in begun.values():
             future.result()
+
+
+def _compile(grid: Grid) -> None:
+    with grid.named_in_errors():
+        grid.layout.program.compile()
 
 
 def run_grid(grid: Grid, store: Store, bar: Progress, stop: Stop) -> Runs:

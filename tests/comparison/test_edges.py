@@ -76,3 +76,17 @@ def test_falling_without_end_is_ranked_without_a_warning():
         problem, {"sgd": optax.sgd}, rates=[1.0, 2.0], seeds=2, max_steps=3
     ).runs
     assert tuning.status.max() > 0
+
+
+def test_what_an_optimizer_raises_says_which_one_it_was():
+    def update(updates, state, params=None):
+        del params
+        return updates + jnp.ones(3), state
+
+    broken = optax.GradientTransformation(lambda _: (), update)
+    problem = Problem(name="flat", loss=lambda x: jnp.sum(x**2), init=ones)
+    with pytest.raises(TypeError, match="incompatible shapes") as raised:
+        compare(problem, {"fine": optax.sgd(0.1), "broken": broken}, max_steps=2)
+    assert raised.value.__notes__[-1] == (
+        "`compare` was at the optimizer 'broken' on 'flat'."
+    )
