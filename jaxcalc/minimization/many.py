@@ -28,7 +28,8 @@ from jaxcalc.minimization.solutions import ManySolutions, typical_size
 # together, with L-BFGS 7 alone and 2; Newton on breast cancer, with a Hessian of 140 KB
 # on its way, takes 78 alone and 240 for 16.
 _CACHE = 2**18
-_ARRAY = 2**16
+_INNER, _OUTER = 2**15, 2**16
+_FEW = 16
 _MOST_LANES = 512
 _MOST_ON_ACCELERATORS = 4096
 _SIZES: dict[Any, tuple[int, int]] = {}
@@ -177,7 +178,9 @@ def _usual_lanes(sizes: tuple[int, int], memory: int, platform: str) -> int:
     fitting = memory // (2 * _bytes_under_way(sizes))
     if platform != "cpu":  # wide machines, where a batch costs little more than one
         return max(1, min(_MOST_ON_ACCELERATORS, fitting))
-    return max(1, min(_MOST_LANES, fitting, _CACHE // held, _ARRAY // array))
+    # A few lanes pay even where they leave the innermost cache.
+    beside = max(_INNER // array, min(_FEW, _OUTER // array))
+    return max(1, min(_MOST_LANES, fitting, _CACHE // held, beside))
 
 
 def _bytes_under_way(sizes: tuple[int, int]) -> int:
