@@ -4,6 +4,7 @@ import resource
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
@@ -112,23 +113,20 @@ def rosenbrock() -> None:
     problem = problems.rosenbrock(dimension=100)
     start = jnp.tile(jnp.array([-1.2, 1.0]), 50)
     theirs = lbfgs(problem.loss, 1e-8)
-    ways = {"optax": lambda: theirs(start, problem.args)}
+    ways = {"optax": partial(theirs, start, problem.args)}
     for name, optimizer in OPTIMIZERS.items():
 
-        def solve(optimizer: Any = optimizer) -> Any:
-            return minimize(
-                problem.loss,
-                start,
-                optimizer,
-                args=problem.args,
-                max_steps=1000,
-                tol=1e-8,
-            )
+        def solve(x: Any, args: Any, optimizer: Any = optimizer) -> Any:
+            loss = problem.loss
+            return minimize(loss, x, optimizer, args=args, max_steps=1000, tol=1e-8)
 
+        def kept(x: Any, args: Any, solve: Any = solve) -> Any:
+            return solve(x, args).params
+
+        ways[name] = partial(solve, start, problem.args)
         # In jit what nobody asks for, such as the trace, is not computed, as there.
-        ways[name] = solve
-        ways[f"{name} in jit"] = jax.jit(lambda solve=solve: solve().params)
-        solution = solve()
+        ways[f"{name} in jit"] = partial(jax.jit(kept), start, problem.args)
+        solution = ways[name]()
         assert solution.converged
         print(f"{name} on a chained Rosenbrock of 100: {int(solution.steps)} steps")
     seconds, answers = interleaved(ways, repeats=21, calls=3)

@@ -33,19 +33,12 @@ def small_problems() -> dict[str, tuple[Problem, jax.Array]]:
     return {name: (p, jnp.asarray(x)) for name, (p, x) in starts.items()}
 
 
-def ours(problem: Problem, start: jax.Array) -> Callable[[], Any]:
-    """`minimize`, as it is called from Python."""
-    return lambda: (
-        minimize(
-            problem.loss, start, OPTIMIZER, args=problem.args, max_steps=500, tol=TOL
-        ).params
-    )
+def ours(
+    problem: Problem, start: jax.Array, compiled: Callable[..., Any] = lambda run: run
+) -> Callable[[], Any]:
+    """`minimize`, as it is called from Python, or inside of a compiled function."""
 
-
-def ours_in_jit(problem: Problem, start: jax.Array) -> Callable[[], Any]:
-    """`minimize` inside of a compiled function that keeps the parameters."""
-
-    @jax.jit
+    @compiled
     def run(x: jax.Array, args: Any) -> jax.Array:
         return minimize(
             problem.loss, x, OPTIMIZER, args=args, max_steps=500, tol=TOL
@@ -140,7 +133,7 @@ def speed() -> None:
     for name, (problem, start) in small_problems().items():
         ways = {
             "jaxcalc": ours(problem, start),
-            "in jit": ours_in_jit(problem, start),
+            "in jit": ours(problem, start, jax.jit),
             "scipy": scipy_trust_exact(problem, start),
         }
         bfgs = optimistix_bfgs(problem, start)

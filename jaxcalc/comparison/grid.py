@@ -65,9 +65,9 @@ class Grid:
             yield
         except Exception as error:
             problem, optimizer, _ = self.place
-            note = f"`compare` was at the optimizer {optimizer!r} on {problem!r}."
-            if note not in getattr(error, "__notes__", ()):
-                error.add_note(note)
+            error.add_note(
+                f"`compare` was at the optimizer {optimizer!r} on {problem!r}."
+            )
             raise
 
     @functools.cached_property

@@ -24,11 +24,11 @@ from jaxcalc.minimization.solutions import ManySolutions, typical_size
 
 # Lanes side by side share what it costs to begin an operation, as long as what they
 # hold, and each array that a step computes, stays in a core's caches. In time per step
-# of a lane, Rosenbrock 10 with a trust region takes 8 µs alone and 6 for 16 to 64
-# together, with L-BFGS 7 alone and 2; Newton on breast cancer, with a Hessian of 140 KB
-# on its way, takes 78 alone and 240 for 16.
-_CACHE = 2**18
-_INNER, _OUTER = 2**15, 2**16
+# of a lane, Rosenbrock 10 with a trust region takes 8 µs alone, 6 for 16 together, 5
+# for 32 and 7 for 64; Newton on breast cancer, with a Hessian of 140 KB on its way,
+# takes 78 alone and 240 for 16.
+_CACHE = 2**18  # for all that the lanes hold
+_INNER, _OUTER = 2**15, 2**16  # for one array of all lanes
 _FEW = 16
 _MOST_LANES = 512
 _MOST_ON_ACCELERATORS = 4096

@@ -22,8 +22,8 @@ from jaxtyping import Array, Bool, Float, PyTree
 from jaxcalc import _trees
 from jaxcalc._work import Work
 from jaxcalc.curvature import as_matrix
-from jaxcalc.optimizers._eigen import eigh
 from jaxcalc.optimizers._subproblem import Step
+from jaxcalc.optimizers._symmetric import eigh, factored
 from jaxcalc.optimizers._trial import Verdict, judge, negligible, require
 
 
@@ -264,10 +264,9 @@ def _look(
     )
     if not _tries_newton(method, gradient):
         return _decomposed(model)
-    factor = lax.linalg.cholesky(model.matrix, symmetrize_input=False)
+    factor, pivot = factored(model.matrix)
     newton = -cho_solve((factor, True), gradient / scales)
-    pivots = jnp.diagonal(factor) ** 2  # NaN where there is no factor
-    definite = jnp.min(pivots) > _noise(jnp.diagonal(model.matrix))
+    definite = pivot > _noise(jnp.diagonal(model.matrix))
     return model._replace(inside=definite, newton=jnp.where(definite, newton, 0.0))
 
 

@@ -13,7 +13,7 @@ from jaxtyping import Array, Bool, Float, PyTree
 from jaxcalc import _checks, _trees
 from jaxcalc._work import Work
 from jaxcalc.curvature import as_matrix
-from jaxcalc.optimizers._eigen import eigh
+from jaxcalc.optimizers._symmetric import eigh, factored
 from jaxcalc.optimizers._trial import require
 from jaxcalc.optimizers.backtracking import scale_by_backtracking
 
@@ -202,10 +202,8 @@ def newton_direction(
     """
     hessian = (hessian + hessian.T) / 2
     n, eps = gradient.size, jnp.finfo(hessian.dtype).eps
-    factor = jnp.linalg.cholesky(hessian)
-    pivots = jnp.diagonal(factor) ** 2
-    # A factorization that only rounding let through is no proof (NaN compares false).
-    definite = jnp.min(pivots) > n * eps * jnp.max(jnp.diagonal(hessian))
+    factor, pivot = factored(hessian)
+    definite = pivot > n * eps * jnp.max(jnp.diagonal(hessian))
 
     def by_factor() -> tuple[Float[Array, " n"], Bool[Array, ""]]:
         solution = jax.scipy.linalg.cho_solve((factor, True), gradient)

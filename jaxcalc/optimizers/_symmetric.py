@@ -1,6 +1,7 @@
-"""Eigenvalues of symmetric matrices, those of two by two without a call to LAPACK."""
+"""Symmetric matrices: eigenvalues, and whether they are all positive."""
 
 import jax.numpy as jnp
+from jax import lax
 from jaxtyping import Array, Float
 
 
@@ -47,3 +48,24 @@ def eigh(
             [jnp.where(ordered, low, high), jnp.where(ordered, high, low)], axis=1
         ),
     )
+
+
+def factored(
+    matrix: Float[Array, "n n"],
+) -> tuple[Float[Array, "n n"], Float[Array, ""]]:
+    r"""Cholesky's factor, $A = L L^\top$, and the smallest pivot $\min_i L_{ii}^2$.
+
+    A pivot within rounding of zero is no proof that the matrix is positive definite.
+
+    Args:
+        matrix: Symmetric; only its lower triangle is read.
+
+    Returns:
+        The lower factor and the pivot; NaN where there is no factor, which compares
+        false.
+
+    References:
+        Golub and Van Loan (2013), Matrix Computations, section 4.2.
+    """
+    factor = lax.linalg.cholesky(matrix, symmetrize_input=False)
+    return factor, jnp.min(jnp.diagonal(factor) ** 2)

@@ -1,11 +1,11 @@
-"""Eigenvalues of small matrices, beside LAPACK's."""
+"""Eigenvalues of small matrices, and pivots, beside LAPACK's and NumPy's."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxcalc.optimizers._eigen import eigh
+from jaxcalc.optimizers._symmetric import eigh, factored
 
 batched = jax.jit(jax.vmap(eigh))
 
@@ -31,3 +31,17 @@ def test_eigenpairs_are_lapacks(n, dtype):
     assert (np.abs(back - matrices).max((1, 2)) / size).max() < tol
     gram = np.einsum("bji,bjk->bik", vectors, vectors)
     np.testing.assert_allclose(gram, np.broadcast_to(np.eye(n), gram.shape), atol=tol)
+
+
+def test_the_pivot_tells_what_is_positive_definite():
+    rng = np.random.default_rng(0)
+    root = rng.normal(size=(6, 6))
+    positive = root @ root.T
+    factor, pivot = factored(jnp.asarray(positive))
+    right = np.linalg.cholesky(positive)
+    np.testing.assert_allclose(factor, right, rtol=1e-9)
+    np.testing.assert_allclose(pivot, np.diagonal(right).min() ** 2, rtol=1e-9)
+    lowest = np.linalg.eigvalsh(positive)[0]
+    assert factored(jnp.asarray(positive - 0.9 * lowest * np.eye(6)))[1] > 0
+    for shift in (1.1 * lowest, 1e3):
+        assert np.isnan(factored(jnp.asarray(positive - shift * np.eye(6)))[1])
