@@ -10,6 +10,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from jaxcalc import _checks, sharding
+from jaxcalc.comparison import arguments
 from jaxcalc.comparison import protocol as rules
 from jaxcalc.comparison.adaptors import External
 from jaxcalc.comparison.contest import Contest, tolerance
@@ -29,7 +30,7 @@ Entrant = Contest | Outside
 
 def compare(
     problems: Problem | Iterable[Problem],
-    optimizers: Mapping[str, rules.Optimizer],
+    optimizers: Mapping[str, arguments.Optimizer],
     *,
     rates: Sequence[float] | Mapping[str, Sequence[float]] | None = None,
     trials: int | None = None,
@@ -99,21 +100,21 @@ def compare(
         OSError: The store can't be written.
         KeyboardInterrupt: Ctrl-C was pressed.
     """
-    problems = rules.checked_problems(problems)
-    optimizers = rules.checked_optimizers(optimizers)
+    problems = arguments.checked_problems(problems)
+    optimizers = arguments.checked_optimizers(optimizers)
     tried = rules.planned_trials(rates, trials, optimizers)
     settings = {
         "problems": [problem.name for problem in problems],
         "optimizers": list(optimizers),
         "spaces": rules.described_spaces(rates, tried, optimizers),
         "trials": max(map(len, tried.values()), default=0),
-        **rules.checked_both_seeds(seeds, tuning_seeds),
+        **arguments.checked_both_seeds(seeds, tuning_seeds),
         "max_steps": _checks.positive_int("max_steps", max_steps),
         "tol": None if tol is None else _checks.positive_float("tol", tol, zero=True),
         "rule": rules.RULE,
         "batches": {p.name: p.title for p in problems if p.draw is not None},
     }
-    index, count = rules.checked_share(share, store)
+    index, count = arguments.checked_share(share, store)
     if time_budget is not None:
         time_budget = _checks.positive_float("time_budget", time_budget)
     kept = _opened(store, _checked_mesh(mesh))

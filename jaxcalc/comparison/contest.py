@@ -13,6 +13,7 @@ from jaxtyping import Array, Float, PyTree
 
 from jaxcalc import _trees
 from jaxcalc.comparison import protocol as rules
+from jaxcalc.comparison.arguments import Ours
 from jaxcalc.comparison.grid import Grid, lane_of
 from jaxcalc.comparison.lanes import Programs
 from jaxcalc.comparison.progress import Progress
@@ -45,7 +46,7 @@ class Contest:
         self,
         problem: Problem,
         name: str,
-        optimizer: rules.Ours,
+        optimizer: Ours,
         trials: list[Settings],
         protocol: dict[str, Any],
         mesh: Mesh | None = None,

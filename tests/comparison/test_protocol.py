@@ -7,7 +7,7 @@ import optax
 import pytest
 from closeness import close
 
-from jaxcalc.comparison import compare, protocol
+from jaxcalc.comparison import arguments, compare, protocol
 from jaxcalc.comparison.costs import evaluation_costs
 from jaxcalc.comparison.results import Runs
 from jaxcalc.minimization import Status, Work
@@ -92,9 +92,9 @@ def test_the_chosen_rate_is_the_best_of_the_tuning_runs(compared):
 def test_default_rates_and_seeds():
     assert len(protocol.DEFAULT_RATES) == 12
     close(np.diff(np.log10(protocol.DEFAULT_RATES)), 0.5)
-    assert protocol.checked_seeds("seeds", 3, 0) == (0, 1, 2)
-    assert protocol.checked_seeds("seeds", np.int64(2), 5) == (5, 6)
-    assert protocol.checked_seeds("seeds", range(4, 6), 0) == (4, 5)
+    assert arguments.checked_seeds("seeds", 3, 0) == (0, 1, 2)
+    assert arguments.checked_seeds("seeds", np.int64(2), 5) == (5, 6)
+    assert arguments.checked_seeds("seeds", range(4, 6), 0) == (4, 5)
 
 
 def test_every_optimizer_has_the_same_budget():
