@@ -12,7 +12,7 @@ from jax import lax
 
 from experiments.benchmarks.timing import interleaved, report
 from jaxcalc import minimize_many, newton, problems, trust_region
-from jaxcalc.minimization.loop import Functions, make_step, start_lane
+from jaxcalc.minimization.step import Functions, make_step, start_lane
 from jaxcalc.problems import Problem
 
 STARTS = 1000

@@ -23,7 +23,7 @@ from jaxcalc.comparison.search import Settings
 from jaxcalc.comparison.stopping import Stop
 from jaxcalc.comparison.store import Store
 from jaxcalc.comparison.timing import Contender
-from jaxcalc.minimization.loop import Functions, looks_itself
+from jaxcalc.minimization.step import Functions, looks_itself
 from jaxcalc.problems import Problem
 
 # Points are recorded for problems whose paths can be drawn.

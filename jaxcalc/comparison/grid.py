@@ -15,7 +15,7 @@ from jaxcalc.comparison.lanes import Executable, Programs, Setting
 from jaxcalc.comparison.measures import metrics_digest
 from jaxcalc.comparison.parts import plain
 from jaxcalc.comparison.results import Phase
-from jaxcalc.minimization.loop import Lane, is_costly
+from jaxcalc.minimization.step import Lane, is_costly
 from jaxcalc.problems import Problem
 
 

@@ -24,14 +24,14 @@ from jaxtyping import PyTree
 
 from jaxcalc import _programs, sharding
 from jaxcalc.minimization import Status
-from jaxcalc.minimization.loop import (
+from jaxcalc.minimization.loop import run_lane
+from jaxcalc.minimization.step import (
     Entry,
     Functions,
     Lane,
     freeze,
     make_step,
     missing,
-    run_lane,
     start_lane,
 )
 

@@ -17,7 +17,7 @@ from jaxcalc.comparison.costs import gradient_flops
 from jaxcalc.comparison.grid import Grid, rows
 from jaxcalc.comparison.lanes import ROWS, Executable, Setting
 from jaxcalc.comparison.parts import Call, Part, Prepare, like
-from jaxcalc.minimization.loop import Entry, Lane
+from jaxcalc.minimization.step import Entry, Lane
 
 
 def over_mesh(grid: Grid, mesh: Mesh, programs: list[Executable]) -> Prepare:

@@ -15,7 +15,7 @@ from jaxcalc.comparison.lanes import Executable
 from jaxcalc.comparison.stopping import Stopped
 from jaxcalc.comparison.store import Store
 from jaxcalc.minimization import Status
-from jaxcalc.minimization.loop import Entry, Lane, missing
+from jaxcalc.minimization.step import Entry, Lane, missing
 
 _CHECKPOINT_SECONDS = 2.0
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from jaxcalc.comparison.lanes import ROWS, Executable, Setting
 from jaxcalc.comparison.results import Runs
-from jaxcalc.minimization.loop import Lane
+from jaxcalc.minimization.step import Lane
 
 _ROUNDS = 5
 # A round's calls should take about this long together: a call whose steps are quicker

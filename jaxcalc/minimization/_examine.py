@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, PyTree
 
 from jaxcalc import _checks, _trees
 from jaxcalc.curvature import as_matrix, as_product
-from jaxcalc.minimization.loop import Functions
+from jaxcalc.minimization.step import Functions
 
 # The largest asymmetry that counts as rounding, relative to the largest entry.
 _ROUNDING = 1e-3

@@ -11,7 +11,8 @@ from jax.extend.core import jaxprs_in_params
 from jaxtyping import Array, Int, PyTree
 
 from jaxcalc._work import Work
-from jaxcalc.minimization.loop import (
+from jaxcalc.minimization.solution import Status
+from jaxcalc.minimization.step import (
     Entry,
     Functions,
     Lane,
@@ -20,7 +21,6 @@ from jaxcalc.minimization.loop import (
     missing,
     start_lane,
 )
-from jaxcalc.minimization.solution import Status
 
 # Ended lanes are replaced when this part of all has ended: to put results away costs
 # about as much as a step.

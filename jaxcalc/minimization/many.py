@@ -19,8 +19,8 @@ from jaxcalc.minimization._examine import (
     tolerance,
 )
 from jaxcalc.minimization._queue import bytes_of_lane, largest_array, queue
-from jaxcalc.minimization.loop import Functions
 from jaxcalc.minimization.solutions import ManySolutions, typical_size
+from jaxcalc.minimization.step import Functions
 
 # Lanes side by side share what it costs to begin an operation, as long as what they
 # hold, and each array that a step computes, stays in a core's caches. In time per step

@@ -14,14 +14,14 @@ from jaxcalc.minimization._examine import (
     tolerance,
 )
 from jaxcalc.minimization.implicit import differentiable
-from jaxcalc.minimization.loop import (
+from jaxcalc.minimization.loop import run_lane
+from jaxcalc.minimization.solution import Solution, Trace
+from jaxcalc.minimization.step import (
     Functions,
     is_costly,
     make_step,
-    run_lane,
     start_lane,
 )
-from jaxcalc.minimization.solution import Solution, Trace
 
 
 def minimize(
